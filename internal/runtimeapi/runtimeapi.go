@@ -1,0 +1,85 @@
+// Package runtimeapi is the contract with user code: an [Adapter] starts a
+// language's support inside a sandbox and a [Session] speaks to it. Package
+// shim serves Node.js and Python over our framed protocol, package lambda serves
+// custom runtimes over the Lambda Runtime API.
+package runtimeapi
+
+import (
+	"context"
+	"time"
+
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/language"
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+// Adapter is one way of speaking to user code. It is safe for concurrent use.
+type Adapter interface {
+	// Mounts lists what the adapter needs inside the sandbox beside the
+	// function's code: its shim, the interpreter's prefix.
+	Mounts(in language.Interpreter) []sandbox.Mount
+	// Launch starts user code in sb and returns without waiting for its init
+	// phase. An error means that nothing runs; sb stays the caller's.
+	Launch(ctx context.Context, sb sandbox.Sandbox, l Launch) (Session, error)
+}
+
+// Launch is what an adapter must know to start a version.
+type Launch struct {
+	// Environment is the execution environment's id.
+	Environment string
+	Version     *function.Version
+	Interpreter language.Interpreter
+	// Env is the process's environment variables by name: see [Environ].
+	Env map[string]string
+	// Output receives what user code prints, line by line. It must not block.
+	Output func(Line)
+}
+
+// Line is one line (or, for structured output, one event) that user code wrote.
+type Line struct {
+	// RequestID is the invocation that wrote it; empty if the adapter can't
+	// tell, as for raw output of a custom runtime and during init.
+	RequestID string
+	Time      time.Time
+	// Stream is "stdout" or "stderr".
+	Stream string
+	// Text is without the final newline. The receiver may keep it.
+	Text []byte
+}
+
+// Session is a conversation with started user code. Invoke may be called from
+// several goroutines only if the adapter said so; today one call runs at a time.
+type Session interface {
+	// Ready waits for the end of the init phase. It returns nil, an [*InitError]
+	// if user code reported that its init failed, an [*ExitError] if it ended, or
+	// the context's cause.
+	Ready(ctx context.Context) error
+	// Invoke hands inv to user code and waits for its answer. All output that
+	// user code wrote before it answered has been handed to Output when Invoke
+	// returns. An [*ExitError] means that user code ended without an answer. When
+	// ctx ends, Invoke returns its cause and the session can only be closed.
+	Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error)
+	// Done is closed when user code has ended.
+	Done() <-chan struct{}
+	// Close ends the conversation and frees what the session holds, its
+	// goroutines included. It does not end the sandbox. It may be called twice.
+	Close() error
+}
+
+// InitError is a failure of user code's init phase, as it reported it.
+type InitError struct {
+	// Type is user code's word, such as "Runtime.ImportModuleError".
+	Type string
+	// Payload is the JSON that a caller gets.
+	Payload []byte
+}
+
+func (e *InitError) Error() string { return "init failed: " + e.Type }
+
+// ExitError says that user code's process ended.
+type ExitError struct {
+	Exit sandbox.Exit
+}
+
+func (e *ExitError) Error() string { return "runtime exited: " + e.Exit.String() }

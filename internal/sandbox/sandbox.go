@@ -1,0 +1,138 @@
+// Package sandbox is the contract between the platform and what isolates user
+// code. A [Driver] makes sandboxes; each of them holds one process tree, its
+// private files, its network and its limits. The suite in sandboxtest says the
+// same as code and every driver passes it.
+package sandbox
+
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"mayfly.dev/mayfly/internal/function"
+)
+
+// Driver makes sandboxes. All methods are safe for concurrent use.
+type Driver interface {
+	// Name is the driver's word in configuration and records, such as "linux".
+	Name() string
+	// Create makes a sandbox in which nothing runs yet. An error leaves nothing
+	// behind. The context bounds the making, not the sandbox's life.
+	Create(ctx context.Context, spec Spec) (Sandbox, error)
+	// Gaps lists what this driver can't enforce on this machine; empty: it
+	// enforces all of [Spec].
+	Gaps() []Gap
+	// Sweep removes what earlier processes of the same data directory left
+	// behind after a crash, and only that. It is called once, before Create.
+	Sweep(ctx context.Context) error
+	// Close frees what the driver holds. Sandboxes must be destroyed first.
+	Close() error
+}
+
+// Sandbox isolates one process tree. Methods are safe for concurrent use.
+type Sandbox interface {
+	ID() string
+	// Listen opens a TCP listener inside the sandbox's network, for example at
+	// "127.0.0.1:9001". It may be called before Start. The caller closes it;
+	// Destroy closes it too.
+	Listen(ctx context.Context, address string) (net.Listener, error)
+	// Start runs the sandbox's first process. It is called once: when that
+	// process ends, everything in the sandbox ends. The files of cmd stay the
+	// caller's, who closes them after Start has returned.
+	Start(ctx context.Context, cmd Command) (Process, error)
+	// Usage reports what the sandbox has used since it was created.
+	Usage() (Usage, error)
+	// Destroy kills everything in the sandbox, waits for its end and frees all
+	// that it held: processes, mounts, cgroups, network, uid. It may be called
+	// twice and in every state.
+	Destroy(ctx context.Context) error
+}
+
+// Spec says what a sandbox looks like from inside and how much it may use.
+type Spec struct {
+	// ID names the sandbox uniquely on the node: up to 64 characters of a-z,
+	// 0-9 and "-".
+	ID string
+	// MemoryBytes bounds memory and page cache of everything inside, /tmp
+	// included.
+	MemoryBytes int64
+	// MilliCPU is the processor share: 1000 is one whole processor.
+	MilliCPU int
+	// PIDs bounds processes and threads, OpenFiles the descriptors a process.
+	PIDs      int
+	OpenFiles int
+	// TmpBytes is the size of the private /tmp.
+	TmpBytes int64
+	// Mounts are read-only binds beyond the system directories: code, layers,
+	// shims, interpreters outside /usr.
+	Mounts []Mount
+	Egress function.Egress
+}
+
+// Mount binds a directory or file of the host, read-only, into the sandbox.
+type Mount struct {
+	Source, Target string
+}
+
+// Command is what runs in a sandbox.
+type Command struct {
+	// Path is the program as seen from inside.
+	Path string
+	// Args are the arguments, the program's name first.
+	Args []string
+	// Env is the whole environment; nothing is inherited.
+	Env []string
+	// Dir is the working directory as seen from inside.
+	Dir string
+	// Stdout and Stderr receive the process's output; nil: /dev/null. Stdin is
+	// always /dev/null.
+	Stdout, Stderr *os.File
+	// Files become descriptors 3, 4, ... of the process.
+	Files []*os.File
+}
+
+// Process is the first process of a sandbox.
+type Process interface {
+	// PID is the process's id as the host sees it.
+	PID() int
+	// Done is closed when the process has ended.
+	Done() <-chan struct{}
+	// Exit says how it ended; it may be called after Done is closed.
+	Exit() Exit
+	// Signal sends a signal to the process alone; after its end it does nothing.
+	Signal(sig os.Signal) error
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	// Code is the exit status; -1 if a signal ended the process.
+	Code int
+	// Signal is the name that Go gives the signal that ended it, such as "killed"
+	// for SIGKILL; empty if the process exited.
+	Signal string
+}
+
+func (e Exit) String() string {
+	if e.Signal != "" {
+		return "signal: " + e.Signal
+	}
+	return "exit status " + strconv.Itoa(e.Code)
+}
+
+// Usage is what a sandbox has used.
+type Usage struct {
+	CPU             time.Duration
+	MemoryBytes     int64
+	PeakMemoryBytes int64
+	// OOMKills counts processes that the kernel killed for lack of memory.
+	OOMKills int
+}
+
+// Gap is something that a driver can't enforce on this machine.
+type Gap struct {
+	// What is the missing protection, Why the reason, Fix what the owner of the
+	// machine can do about it; each is one sentence.
+	What, Why, Fix string
+}
