@@ -1,0 +1,168 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, dir string) (store *telemetry.Store, stop func()) {
+	t.Helper()
+	s, err := telemetry.Open(t.Context(), telemetry.Config{Dir: dir, Retention: time.Hour, MaxBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return s, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func line(function, request, text string) telemetry.Line {
+	return telemetry.Line{Time: time.Now(), Namespace: "default", Function: function, RequestID: request, Stream: "stdout", Text: text}
+}
+
+// collect follows q until n lines have come.
+func collect(t *testing.T, s *telemetry.Store, q telemetry.LogQuery, n int) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	enough := errors.New("enough")
+	var got []string
+	err := s.Follow(ctx, q, func(l telemetry.Line) error {
+		got = append(got, l.Text)
+		if len(got) == n {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Fatalf("follow: got %d of %d lines, then %v", len(got), n, err)
+	}
+	return got
+}
+
+func TestLinesAreFollowedInOrderAndSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := open(t, dir)
+	for i := range 3 {
+		s.Line(line("f", "r1", strconv.Itoa(i)))
+		s.Line(line("g", "r2", "other"))
+	}
+	if got := fmt.Sprint(collect(t, s, telemetry.LogQuery{Function: "f"}, 3)); got != "[0 1 2]" {
+		t.Errorf("followed %s, want [0 1 2]", got)
+	}
+	stop()
+
+	s, stop = open(t, dir)
+	defer stop()
+	lines, err := s.Logs(t.Context(), telemetry.LogQuery{Function: "f", Limit: 2, Newest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) != 2 || lines[0].Text != "1" || lines[1].Text != "2" {
+		t.Errorf("newest two after a restart: %+v, want 1 and 2", lines)
+	}
+	none, err := s.Logs(t.Context(), telemetry.LogQuery{Function: "f", After: lines[1].Cursor})
+	if err != nil || len(none) != 0 {
+		t.Errorf("after the last cursor: %v, %v, want nothing", none, err)
+	}
+}
+
+func TestFollowFromNowSkipsEarlierLines(t *testing.T) {
+	s, stop := open(t, t.TempDir())
+	defer stop()
+	s.Line(line("f", "r", "old"))
+	collect(t, s, telemetry.LogQuery{}, 1)
+	started := make(chan struct{})
+	go func() {
+		<-started
+		s.Line(line("f", "r", "new"))
+	}()
+	close(started)
+	// The new line may be stored before Follow looks for the last one; writing
+	// goes on until it is seen.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	enough := errors.New("enough")
+	go func() {
+		for ctx.Err() == nil {
+			s.Line(line("f", "r", "new"))
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	err := s.Follow(ctx, telemetry.LogQuery{Limit: -1}, func(l telemetry.Line) error {
+		if l.Text != "new" {
+			return fmt.Errorf("got the earlier line %q", l.Text)
+		}
+		return enough
+	})
+	if !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+}
+
+func TestRecordsAreNewestFirstAndFoundByRequest(t *testing.T) {
+	s, stop := open(t, t.TempDir())
+	defer stop()
+	for i := range 5 {
+		s.Record(&invocation.Record{RequestID: fmt.Sprint("r", i), Namespace: "default", Function: "f", Received: time.Now(), Duration: time.Duration(i)})
+	}
+	s.Line(line("f", "r", "after the records"))
+	collect(t, s, telemetry.LogQuery{}, 1)
+	page, err := s.Records(t.Context(), telemetry.RecordQuery{Function: "f", Limit: 2})
+	if err != nil || len(page) != 2 || page[0].RequestID != "r4" {
+		t.Fatalf("first page: %+v, %v, want r4 and r3", page, err)
+	}
+	page, err = s.Records(t.Context(), telemetry.RecordQuery{Function: "f", Before: page[1].Cursor})
+	if err != nil || len(page) != 3 || page[0].RequestID != "r2" {
+		t.Fatalf("second page: %+v, %v, want r2 to r0", page, err)
+	}
+	r, err := s.RecordOf(t.Context(), "r3")
+	if err != nil || r.Duration != 3 {
+		t.Errorf("record r3: %+v, %v", r, err)
+	}
+	if _, err := s.RecordOf(t.Context(), "nobody"); !fault.Is(err, fault.NotFound, "InvocationNotFound") {
+		t.Errorf("unknown request: %v, want InvocationNotFound", err)
+	}
+}
+
+func TestAFullQueueDropsAndCounts(t *testing.T) {
+	s, err := telemetry.Open(t.Context(), telemetry.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40000 { // more than the queue holds, and nobody writes
+		s.Line(line("f", "r", "x"))
+	}
+	if s.Dropped() == 0 {
+		t.Error("nothing was counted as dropped")
+	}
+	if got := s.Dropped() + int64(s.Queued()); got != 40000 {
+		t.Errorf("dropped and queued are %d together, want 40000", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
