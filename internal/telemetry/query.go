@@ -37,6 +37,7 @@ func (s *Store) Logs(ctx context.Context, q LogQuery) ([]Line, error) {
 	if q.Newest {
 		order = "DESC"
 	}
+	//nolint:gosec // where and order are made of constants of this file
 	query := `SELECT id, time, namespace, function, request_id, environment, stream, text FROM lines ` +
 		where + ` ORDER BY id ` + order + ` LIMIT ?`
 	rows, err := s.db.QueryContext(ctx, query, append(args, limit(q.Limit))...)
@@ -135,6 +136,7 @@ func (s *Store) Records(ctx context.Context, q RecordQuery) ([]StoredRecord, err
 	c.add(q.Function != "", "function = ?", q.Function)
 	c.add(q.Before > 0, "id < ?", q.Before)
 	where, args := c.clause()
+	//nolint:gosec // where is made of constants of this file
 	query := `SELECT id, body FROM records ` + where + ` ORDER BY id DESC LIMIT ?`
 	rows, err := s.db.QueryContext(ctx, query, append(args, limit(q.Limit))...)
 	if err != nil {
