@@ -1,0 +1,131 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/telemetry"
+)
+
+// Phases is how long the parts of an environment's start took.
+type Phases struct {
+	// Sandbox is the time from nothing to the started runtime process, Init from
+	// there to the end of user code's init phase.
+	Sandbox, Init time.Duration
+}
+
+// Environment is one execution environment of a version.
+type Environment struct {
+	ID      string
+	Version *function.Version
+	Phases  Phases
+
+	log     *slog.Logger
+	lines   func(telemetry.Line)
+	started time.Time
+	sandbox sandbox.Sandbox
+	session runtimeapi.Session
+	final   *sandbox.Usage // what a failed start had used; nil: ask the sandbox
+
+	mu      sync.Mutex
+	state   State
+	current *call // the invocation that runs, if any
+	calls   int
+}
+
+// Alive reports whether user code still runs.
+func (e *Environment) Alive() bool {
+	select {
+	case <-e.session.Done():
+		return false
+	default:
+		return e.State() != Gone
+	}
+}
+
+// Done is closed when user code has ended.
+func (e *Environment) Done() <-chan struct{} { return e.session.Done() }
+
+// Calls counts the invocations that the environment took.
+func (e *Environment) Calls() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls
+}
+
+// Started is when the environment's start began.
+func (e *Environment) Started() time.Time { return e.started }
+
+// Invoke runs one invocation and returns how it ended. ctx carries no deadline:
+// the version's timeout bounds the call. After a timeout, an exit or an error
+// the environment is of no use any more and Alive reports false or the caller
+// stops it: reusable says which.
+func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (result *invocation.Result, reusable bool, err error) {
+	if !e.move(Busy) {
+		return nil, false, errors.New("environment " + e.ID + " is " + e.State().String() + ", it can't take a call")
+	}
+	now := time.Now()
+	inv.Deadline = now.Add(e.Version.Timeout)
+	c := e.begin(inv, now)
+	cpu := e.usage().CPU
+
+	callCtx, cancel := context.WithTimeoutCause(ctx, e.Version.Timeout, errTimeout)
+	result, err = e.session.Invoke(callCtx, inv)
+	cancel()
+	c.duration = time.Since(now)
+	if err != nil {
+		result, err = e.failed(inv, e.Version, err)
+	} else {
+		reusable = true
+	}
+	e.end(c, result, cpu)
+	if !reusable || !e.move(Idle) {
+		reusable = false
+	}
+	return result, reusable, err
+}
+
+// Retire makes the environment take no more invocations. It reports true to one
+// caller only, whose task it is to call Stop.
+func (e *Environment) Retire() bool { return e.move(Draining) }
+
+// Stop ends user code and frees all that the environment holds. It may be called
+// twice.
+func (e *Environment) Stop(ctx context.Context) error {
+	if !e.move(Gone) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	var err error
+	if e.sandbox != nil {
+		err = e.sandbox.Destroy(ctx)
+	}
+	if e.session != nil {
+		err = errors.Join(err, e.session.Close())
+	}
+	return err
+}
+
+// usage reads what the sandbox has used; a sandbox that can't tell has used
+// nothing.
+func (e *Environment) usage() sandbox.Usage {
+	if e.final != nil {
+		return *e.final
+	}
+	if e.sandbox == nil {
+		return sandbox.Usage{}
+	}
+	u, err := e.sandbox.Usage()
+	if err != nil {
+		e.log.Debug("usage of a sandbox could not be read", "sandbox", e.ID, "err", err)
+	}
+	return u
+}

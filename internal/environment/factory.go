@@ -1,0 +1,187 @@
+// Package environment runs one execution environment: a sandbox, the session
+// with user code in it, and the states it goes through. It accounts for what an
+// invocation took, writes the platform's lines of a function's log, and turns
+// timeouts, exits and out-of-memory into results. Which environment takes which
+// call is the pool's matter.
+//
+// An environment runs one invocation at a time. Invoke is called by one
+// goroutine at a time; State, Alive and Stop may be called from any.
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/language"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/telemetry"
+)
+
+// The limits of a sandbox that no setting changes.
+const (
+	maxPIDs      = 1024
+	maxOpenFiles = 1024
+	// mbPerCPU is the memory size that comes with one whole processor.
+	mbPerCPU = 1769
+	// stopTimeout bounds the destruction of a sandbox.
+	stopTimeout = 10 * time.Second
+)
+
+// Config is what environments are made with.
+type Config struct {
+	Driver   sandbox.Driver
+	Adapters map[language.Family]runtimeapi.Adapter
+	// Resolve answers what runs a runtime identifier on this node.
+	Resolve func(runtime string) (language.Resolution, error)
+	// CodeDir returns the directory that holds a code package unpacked.
+	CodeDir func(ctx context.Context, sha256 string) (string, error)
+	// Environ returns the environment variables of user code.
+	Environ func(v *function.Version, in language.Interpreter, environment string) map[string]string
+	// Lines receives what functions write; it must not block.
+	Lines func(telemetry.Line)
+	// InitTimeout bounds the init phase, unless the version's own timeout is
+	// longer.
+	InitTimeout time.Duration
+	Log         *slog.Logger
+}
+
+// Factory makes environments. It is safe for concurrent use.
+type Factory struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// NewFactory returns a factory.
+func NewFactory(cfg Config) *Factory {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Factory{cfg: cfg, log: cfg.Log}
+}
+
+// Start makes an environment of v and waits for its init phase to end. A failure
+// of user code's own is an [*InitError]; all other errors are the platform's.
+// Whatever the error, nothing is left behind.
+func (f *Factory) Start(ctx context.Context, v *function.Version) (*Environment, error) {
+	e := &Environment{
+		ID: newID(), Version: v, log: f.log.With("environment", v.Function),
+		lines: f.cfg.Lines, started: time.Now(),
+	}
+	if err := f.start(ctx, e); err != nil {
+		return nil, errors.Join(err, e.Stop(ctx))
+	}
+	return e, nil
+}
+
+func newID() string {
+	return "e-" + strings.ReplaceAll(uuid.NewString(), "-", "")
+}
+
+// start goes through the steps of a start, in order. What a step makes is freed
+// by Stop.
+func (f *Factory) start(ctx context.Context, e *Environment) error {
+	var l launchState
+	steps := []struct {
+		name string
+		do   func(context.Context, *Environment, *launchState) error
+	}{
+		{"resolve", f.resolve},
+		{"sandbox", f.sandbox},
+		{"launch", f.launch},
+		{"init", f.init},
+	}
+	for _, s := range steps {
+		if err := s.do(ctx, e, &l); err != nil {
+			if _, ok := errors.AsType[*InitError](err); ok {
+				return err
+			}
+			return fmt.Errorf("start environment of %s: %s: %w", e.Version.Ref(), s.name, err)
+		}
+	}
+	return nil
+}
+
+// launchState is what the steps of a start hand on.
+type launchState struct {
+	resolution language.Resolution
+	adapter    runtimeapi.Adapter
+	codeDir    string
+}
+
+func (f *Factory) resolve(ctx context.Context, e *Environment, l *launchState) error {
+	var err error
+	if l.resolution, err = f.cfg.Resolve(e.Version.Runtime); err != nil {
+		return err
+	}
+	adapter, ok := f.cfg.Adapters[l.resolution.Family]
+	if !ok {
+		return fault.New(fault.Unsupported, "RuntimeNotFound", "this node has no support for the runtime %s", e.Version.Runtime)
+	}
+	l.adapter = adapter
+	l.codeDir, err = f.cfg.CodeDir(ctx, e.Version.Code.SHA256)
+	return err
+}
+
+func (f *Factory) sandbox(ctx context.Context, e *Environment, l *launchState) error {
+	v := e.Version
+	mounts := append([]sandbox.Mount{{Source: l.codeDir, Target: "/var/task"}}, l.adapter.Mounts(l.resolution.Interpreter)...)
+	began := time.Now()
+	sb, err := f.cfg.Driver.Create(ctx, sandbox.Spec{
+		ID:          e.ID,
+		MemoryBytes: int64(v.MemoryMB) << 20,
+		MilliCPU:    max(1, v.MemoryMB*1000/mbPerCPU),
+		PIDs:        maxPIDs,
+		OpenFiles:   maxOpenFiles,
+		TmpBytes:    int64(v.EphemeralMB) << 20,
+		Mounts:      mounts,
+		Egress:      v.Egress,
+	})
+	if err != nil {
+		return err
+	}
+	e.sandbox = sb
+	e.Phases.Sandbox = time.Since(began)
+	return nil
+}
+
+func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) error {
+	began := time.Now()
+	s, err := l.adapter.Launch(ctx, e.sandbox, runtimeapi.Launch{
+		Environment: e.ID,
+		Version:     e.Version,
+		Interpreter: l.resolution.Interpreter,
+		Env:         f.cfg.Environ(e.Version, l.resolution.Interpreter, e.ID),
+		Output:      e.output,
+	})
+	if err != nil {
+		return err
+	}
+	e.session = s
+	e.Phases.Sandbox += time.Since(began)
+	return nil
+}
+
+func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) error {
+	limit := max(f.cfg.InitTimeout, e.Version.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errInitTimeout)
+	defer cancel()
+	began := time.Now()
+	err := e.session.Ready(ctx)
+	e.Phases.Init = time.Since(began)
+	if err != nil {
+		return e.initFailure(err, limit)
+	}
+	if !e.move(Idle) {
+		return errors.New("environment was stopped during its init phase")
+	}
+	return nil
+}
