@@ -15,7 +15,7 @@ func FuzzAuthorizationNeverPassesUnsigned(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=,SignedHeaders=;,Signature==", "", "")
 	f.Add("", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Date=b&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature=d")
 	f.Fuzz(func(t *testing.T, authorization, date, query string) {
-		r := &http.Request{Method: "GET", Host: "h", URL: &url.URL{Path: "/", RawQuery: query}, RequestURI: "/", Header: http.Header{}}
+		r := &http.Request{Method: http.MethodGet, Host: "h", URL: &url.URL{Path: "/", RawQuery: query}, RequestURI: "/", Header: http.Header{}}
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}

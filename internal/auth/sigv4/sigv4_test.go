@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,15 +55,13 @@ type request struct {
 }
 
 // sign signs q with AWS's own signer and returns what a server reads.
-func sign(t testing.TB, q request) *http.Request {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), or(q.method, "POST"), "http://127.0.0.1:9000"+or(q.target, "/"), strings.NewReader(q.body))
+func sign(tb testing.TB, q request) *http.Request {
+	tb.Helper()
+	r, err := http.NewRequestWithContext(tb.Context(), or(q.method, "POST"), "http://127.0.0.1:9000"+or(q.target, "/"), strings.NewReader(q.body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	for k, v := range q.header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, q.header)
 	sum := sha256.Sum256([]byte(q.body))
 	digest := or(q.digest, hex.EncodeToString(sum[:]))
 	creds := aws.Credentials{AccessKeyID: accessKey, SecretAccessKey: secret, SessionToken: q.sessionToken}
@@ -75,28 +74,28 @@ func sign(t testing.TB, q request) *http.Request {
 		query := r.URL.Query()
 		query.Set("X-Amz-Expires", or(q.expires, "60"))
 		r.URL.RawQuery = query.Encode()
-		signed, headers, err := signer.NewSigner().PresignHTTP(t.Context(), creds, r, digest, service, region, at)
+		signed, headers, err := signer.NewSigner().PresignHTTP(tb.Context(), creds, r, digest, service, region, at)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if r.URL, err = url.Parse(signed); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for k, v := range headers {
 			if k != "Host" {
 				r.Header[k] = v
 			}
 		}
-	} else if err := signer.NewSigner().SignHTTP(t.Context(), creds, r, digest, service, region, at); err != nil {
-		t.Fatal(err)
+	} else if err := signer.NewSigner().SignHTTP(tb.Context(), creds, r, digest, service, region, at); err != nil {
+		tb.Fatal(err)
 	}
 	var wire bytes.Buffer
 	if err := r.Write(&wire); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	got, err := http.ReadRequest(bufio.NewReader(&wire))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return got
 }
