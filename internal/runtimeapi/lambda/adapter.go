@@ -1,0 +1,153 @@
+// Package lambda speaks to custom runtimes (provided.al2, provided.al2023) over
+// the AWS Lambda Runtime API: an HTTP server that listens inside the sandbox's
+// own network, so that nobody but the function can reach it.
+//
+// The connection loop is ours and the parsing is net/http's, because net/http's
+// server refuses trailers of more than 4 KiB (an error reported in mid-stream
+// with its stack trace is longer) and needs two goroutine switches more for an
+// invocation: here the caller's goroutine writes the answer of a waiting /next.
+//
+// What the runtime sends is foreign input: connections, headers, bodies and
+// lines are bounded. All types are safe for concurrent use; a session runs one
+// invocation at a time. A session's mu is held for moves of its state alone,
+// never for I/O; an outlet's mu orders reading and handing out its lines and is
+// never taken with a session's.
+package lambda
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/language"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+const (
+	// address is where the Runtime API listens inside a sandbox.
+	address  = "127.0.0.1:9001"
+	taskRoot = "/var/task"
+)
+
+// bootstraps are the places of a custom runtime's program, in Lambda's order.
+var bootstraps = []string{"/var/task/bootstrap", "/opt/bootstrap"}
+
+var _ runtimeapi.Adapter = (*Adapter)(nil)
+
+// Config configures an [Adapter].
+type Config struct {
+	// Log receives what goes wrong with a runtime's connections, at debug
+	// level; nil discards.
+	Log *slog.Logger
+}
+
+// Adapter starts custom runtimes.
+type Adapter struct {
+	log *slog.Logger
+	// readers are the connections' buffers, kept for those to come: a runtime
+	// that calls curl makes three connections an invocation.
+	readers sync.Pool
+}
+
+// New returns an adapter for custom runtimes.
+func New(cfg Config) *Adapter {
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Adapter{log: log, readers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferBytes) }}}
+}
+
+// Mounts returns nothing: a custom runtime brings all that it needs.
+func (a *Adapter) Mounts(language.Interpreter) []sandbox.Mount { return nil }
+
+// Launch starts the version's bootstrap program in sb. A package without one
+// that can be run gives a session whose Ready returns the [runtimeapi.InitError]
+// Runtime.InvalidEntrypoint: the function is at fault, not the platform.
+func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Launch) (runtimeapi.Session, error) {
+	ln, err := sb.Listen(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the runtime: %w", err)
+	}
+	out, err := newOutput(l.Output)
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	proc, err := start(ctx, sb, environ(sb, l.Env, ln.Addr().String()), out)
+	if ie, ok := errors.AsType[*runtimeapi.InitError](err); ok {
+		return stillborn(ie), errors.Join(out.close(), ln.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(err, out.close(), ln.Close())
+	}
+	return newSession(a.log.With("environment", l.Environment), &a.readers, ln, proc, out), nil
+}
+
+// start runs the first bootstrap that there is.
+func start(ctx context.Context, sb sandbox.Sandbox, env []string, out *output) (sandbox.Process, error) {
+	for _, path := range bootstraps {
+		proc, err := sb.Start(ctx, sandbox.Command{
+			Path: hostPath(sb, path), Args: []string{path}, Env: env, Dir: hostPath(sb, taskRoot),
+			Stdout: out.stdout.w, Stderr: out.stderr.w,
+		})
+		switch {
+		case err == nil:
+			out.started()
+			return proc, nil
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, fs.ErrPermission):
+			return nil, invalidEntrypoint(path + " is not executable: set its executable bit (chmod 755 bootstrap) before zipping")
+		case errors.Is(err, syscall.ENOEXEC):
+			return nil, invalidEntrypoint(path + " can't be executed: build it for Linux and this machine's architecture, or begin a script with #!")
+		default:
+			return nil, fmt.Errorf("start %s: %w", path, err)
+		}
+	}
+	return nil, invalidEntrypoint("no bootstrap could be started: put an executable file named bootstrap at the top of the package; " +
+		"if its first line names an interpreter, that must exist in the sandbox")
+}
+
+func invalidEntrypoint(message string) *runtimeapi.InitError {
+	const errorType = "Runtime.InvalidEntrypoint"
+	return &runtimeapi.InitError{Type: errorType, Payload: invocation.Failed(errorType, message).Payload}
+}
+
+// environ returns the process's environment in a stable order.
+func environ(sb sandbox.Sandbox, vars map[string]string, api string) []string {
+	all := maps.Clone(vars)
+	if all == nil {
+		all = make(map[string]string, 2)
+	}
+	all["AWS_LAMBDA_RUNTIME_API"] = api
+	if root, ok := all["LAMBDA_TASK_ROOT"]; ok {
+		all["LAMBDA_TASK_ROOT"] = hostPath(sb, root)
+	}
+	env := make([]string, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		env = append(env, name+"="+all[name])
+	}
+	return env
+}
+
+// pathMapper is what a sandbox offers that can't mount: where a path of the
+// inside is on the host.
+type pathMapper interface {
+	HostPath(inside string) string
+}
+
+func hostPath(sb sandbox.Sandbox, inside string) string {
+	if m, ok := sb.(pathMapper); ok {
+		return m.HostPath(inside)
+	}
+	return inside
+}
