@@ -1,0 +1,159 @@
+// Package environmenttest makes environments whose user code is a Go function of
+// the test, for tests of what stands above environments.
+package environmenttest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mayfly.dev/mayfly/internal/environment"
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/language"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/telemetry"
+)
+
+// World is the user code of all environments of a factory, and what the factory
+// made. Its functions may be changed only before the first environment starts.
+type World struct {
+	// Init is the init phase; nil: it succeeds at once.
+	Init func(ctx context.Context) error
+	// Handle is the handler; nil: it echoes the payload.
+	Handle func(ctx context.Context, inv *invocation.Invocation, print func(string)) (*invocation.Result, error)
+	// OOM makes sandboxes report that the kernel killed a process.
+	OOM atomic.Bool
+	// Lines receives the log; nil: it is dropped.
+	Lines func(telemetry.Line)
+
+	// Created and Destroyed count sandboxes.
+	Created, Destroyed atomic.Int64
+}
+
+// Factory returns a factory whose environments run the world's functions.
+func (w *World) Factory() *environment.Factory {
+	lines := w.Lines
+	if lines == nil {
+		lines = func(telemetry.Line) {}
+	}
+	return environment.NewFactory(environment.Config{
+		Driver:   (*driver)(w),
+		Adapters: map[language.Family]runtimeapi.Adapter{language.Provided: (*adapter)(w)},
+		Resolve: func(runtime string) (language.Resolution, error) {
+			return language.Resolution{Runtime: runtime, Family: language.Provided}, nil
+		},
+		CodeDir:     func(context.Context, string) (string, error) { return "/code", nil },
+		Environ:     func(*function.Version, language.Interpreter, string) map[string]string { return nil },
+		Lines:       lines,
+		InitTimeout: 200 * time.Millisecond,
+	})
+}
+
+// Version returns a version with valid settings.
+func Version(name string) *function.Version {
+	v := &function.Version{Namespace: "default", Function: name, Number: function.Latest, Revision: "1", Modified: time.Now()}
+	v.Runtime = "provided.al2023"
+	v.Fill()
+	return v
+}
+
+// Call returns an invocation of a version's function.
+func Call(id, name, payload string) *invocation.Invocation {
+	return &invocation.Invocation{
+		ID: id, Ref: function.Ref{Namespace: "default", Name: name}, Payload: []byte(payload),
+		Received: time.Now(), Trigger: "test", WantLogTail: true,
+	}
+}
+
+// Balanced fails the test if a sandbox was left or destroyed twice.
+func (w *World) Balanced(t *testing.T) {
+	t.Helper()
+	if c, d := w.Created.Load(), w.Destroyed.Load(); c != d {
+		t.Errorf("%d sandboxes were created and %d destroyed", c, d)
+	}
+}
+
+type driver World
+
+func (d *driver) Name() string                { return "test" }
+func (d *driver) Gaps() []sandbox.Gap         { return nil }
+func (d *driver) Sweep(context.Context) error { return nil }
+func (d *driver) Close() error                { return nil }
+
+func (d *driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.Created.Add(1)
+	return &box{world: (*World)(d), spec: spec, gone: make(chan struct{})}, nil
+}
+
+type box struct {
+	world *World
+	spec  sandbox.Spec
+	once  sync.Once
+	gone  chan struct{}
+}
+
+var errNoProcess = errors.New("the test's sandbox runs no process")
+
+func (b *box) ID() string                                           { return b.spec.ID }
+func (b *box) Listen(context.Context, string) (net.Listener, error) { return nil, errNoProcess }
+func (b *box) Start(context.Context, sandbox.Command) (sandbox.Process, error) {
+	return nil, errNoProcess
+}
+
+func (b *box) Usage() (sandbox.Usage, error) {
+	u := sandbox.Usage{PeakMemoryBytes: 42 << 20}
+	if b.world.OOM.Load() {
+		u.OOMKills = 1
+	}
+	return u, nil
+}
+
+func (b *box) Destroy(context.Context) error {
+	b.once.Do(func() {
+		b.world.Destroyed.Add(1)
+		close(b.gone)
+	})
+	return nil
+}
+
+type adapter World
+
+func (a *adapter) Mounts(language.Interpreter) []sandbox.Mount { return nil }
+
+func (a *adapter) Launch(_ context.Context, sb sandbox.Sandbox, l runtimeapi.Launch) (runtimeapi.Session, error) {
+	return &session{world: (*World)(a), box: sb.(*box), launch: l}, nil
+}
+
+type session struct {
+	world  *World
+	box    *box
+	launch runtimeapi.Launch
+}
+
+func (s *session) Ready(ctx context.Context) error {
+	if s.world.Init == nil {
+		return nil
+	}
+	return s.world.Init(ctx)
+}
+
+func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
+	if s.world.Handle == nil {
+		return &invocation.Result{Payload: inv.Payload}, nil
+	}
+	return s.world.Handle(ctx, inv, func(text string) {
+		s.launch.Output(runtimeapi.Line{Time: time.Now(), Stream: "stdout", Text: []byte(text)})
+	})
+}
+
+func (s *session) Done() <-chan struct{} { return s.box.gone }
+func (s *session) Close() error          { return nil }
