@@ -73,7 +73,7 @@ func (s *Source) detectZip(req Request) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "CorruptPackage", "%s is not a zip file that can be read: make it again", req.Path)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return s.detectIn(r, "", req)
 }
 

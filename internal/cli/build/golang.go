@@ -49,7 +49,7 @@ func (b *Builder) golang(ctx context.Context, src *Source) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	out, target := filepath.Join(work, "bootstrap"), "."
 	if src.Only != "" {
 		target = src.Only

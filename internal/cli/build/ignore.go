@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -147,8 +148,7 @@ func translateClass(s string) (string, int) {
 // match reports whether the slash path below the root is left out. A path below
 // an ignored folder is the caller's matter: it doesn't descend.
 func (rules ignore) match(path string, dir bool) bool {
-	for i := len(rules) - 1; i >= 0; i-- {
-		r := rules[i]
+	for _, r := range slices.Backward(rules) {
 		if (dir || !r.dirOnly) && r.pattern.MatchString(path) {
 			return !r.negated
 		}

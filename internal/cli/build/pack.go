@@ -53,7 +53,7 @@ func (b *Builder) pack(entries []entry) (*Package, error) {
 // digestEntries is the identity of a package before it is zipped.
 func digestEntries(entries []entry) (key string, total int64, err error) {
 	h := sha256.New()
-	io.WriteString(h, packFormat+"\n")
+	fmt.Fprintln(h, packFormat)
 	for _, e := range entries {
 		fmt.Fprintf(h, "%q %t %q ", e.name, e.executable, e.link)
 		n, err := e.hashInto(h)
@@ -74,7 +74,7 @@ func (e entry) hashInto(h hash.Hash) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	return io.Copy(h, r)
 }
 
@@ -130,7 +130,7 @@ func addFile(w *zip.Writer, e entry) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	_, err = io.Copy(out, in)
 	return err
 }
@@ -140,7 +140,7 @@ func digestFile(path string) (digest string, size int64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	if size, err = io.Copy(h, f); err != nil {
 		return "", 0, err
@@ -170,7 +170,7 @@ func (b *Builder) cached(sort, name string, produce func(tmp string) error) (str
 	if err != nil {
 		return "", fmt.Errorf("make the build cache: %w", err)
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	made := filepath.Join(tmp, name)
 	if err := produce(made); err != nil {
 		return "", err

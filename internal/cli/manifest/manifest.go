@@ -28,57 +28,57 @@ var SchemaFile []byte
 type App struct {
 	// Name names the app. Functions that leave the manifest are found by it when
 	// they are pruned.
-	Name string `yaml:"name" json:"name" jsonschema:"pattern=^[a-zA-Z0-9_-]{1\\,64}$"`
+	Name string `yaml:"name" jsonschema:"pattern=^[a-zA-Z0-9_-]{1\\,64}$"`
 	// Defaults apply to every function that doesn't set the same key. Environment
 	// variables and tags are joined by name.
-	Defaults Defaults `yaml:"defaults,omitempty" json:"defaults,omitempty"`
+	Defaults Defaults `yaml:"defaults,omitempty"`
 	// Functions lists the app's functions by name.
-	Functions map[string]*Function `yaml:"functions" json:"functions"`
+	Functions map[string]*Function `yaml:"functions"`
 
 	// Dir is the folder of the manifest, which paths are relative to.
-	Dir string `yaml:"-" json:"-"`
+	Dir string `yaml:"-"`
 }
 
 // Defaults is what functions of an app have in common.
 type Defaults struct {
 	// Runtime is a runtime identifier, for example nodejs22.x, python3.13 or
 	// provided.al2023. Left out, the newest that the node has is used.
-	Runtime string `yaml:"runtime,omitempty" json:"runtime,omitempty"`
+	Runtime string `yaml:"runtime,omitempty"`
 	// Architecture is that of the code. Left out, it is this machine's.
-	Architecture string `yaml:"architecture,omitempty" json:"architecture,omitempty" jsonschema:"enum=x86_64,enum=arm64"`
+	Architecture string `yaml:"architecture,omitempty" jsonschema:"enum=x86_64,enum=arm64"`
 	// Memory is in MB. The CPU share grows with it.
-	Memory int `yaml:"memory,omitempty" json:"memory,omitempty" jsonschema:"minimum=128,maximum=10240,default=128"`
+	Memory int `yaml:"memory,omitempty" jsonschema:"minimum=128,maximum=10240,default=128"`
 	// Timeout bounds one invocation, for example 10s or 5m.
-	Timeout Duration `yaml:"timeout,omitempty" json:"timeout,omitempty"`
+	Timeout Duration `yaml:"timeout,omitempty"`
 	// Env holds environment variables. ${NAME} is replaced by the variable of the
 	// deploying shell, ${NAME:-text} has a default, $$ is a dollar sign.
-	Env map[string]string `yaml:"env,omitempty" json:"env,omitempty"`
+	Env map[string]string `yaml:"env,omitempty"`
 	// URL says whether the function has a public address. The default is true.
-	URL *bool `yaml:"url,omitempty" json:"url,omitempty" jsonschema:"default=true"`
+	URL *bool `yaml:"url,omitempty" jsonschema:"default=true"`
 	// Concurrency caps the concurrent invocations; 0 stops the function. Left
 	// out, the node's own limit is the only one.
-	Concurrency *int `yaml:"concurrency,omitempty" json:"concurrency,omitempty" jsonschema:"minimum=0"`
+	Concurrency *int `yaml:"concurrency,omitempty" jsonschema:"minimum=0"`
 	// Egress is the policy for outgoing traffic: none, internet, or a list of
 	// networks.
-	Egress *Egress `yaml:"egress,omitempty" json:"egress,omitempty"`
+	Egress *Egress `yaml:"egress,omitempty"`
 	// Tmp is the size of /tmp in MB.
-	Tmp int `yaml:"tmp,omitempty" json:"tmp,omitempty" jsonschema:"minimum=512,maximum=10240,default=512"`
+	Tmp int `yaml:"tmp,omitempty" jsonschema:"minimum=512,maximum=10240,default=512"`
 	// Idle is how long an idle environment is kept, for example 5m. Left out, it
 	// is the node's default.
-	Idle Duration `yaml:"idle,omitempty" json:"idle,omitempty"`
+	Idle Duration `yaml:"idle,omitempty"`
 	// Tags are free labels.
-	Tags map[string]string `yaml:"tags,omitempty" json:"tags,omitempty"`
+	Tags map[string]string `yaml:"tags,omitempty"`
 }
 
 // Function is one function of an app.
 type Function struct {
 	// Path is the folder, source file or zip, relative to the manifest.
-	Path string `yaml:"path" json:"path"`
+	Path string `yaml:"path"`
 	// Handler names the code that is called, for example index.handler. Left out,
 	// it is detected.
-	Handler string `yaml:"handler,omitempty" json:"handler,omitempty"`
+	Handler string `yaml:"handler,omitempty"`
 	// Description is free text of up to 256 characters.
-	Description string `yaml:"description,omitempty" json:"description,omitempty" jsonschema:"maxLength=256"`
+	Description string `yaml:"description,omitempty" jsonschema:"maxLength=256"`
 
 	Defaults `yaml:",inline"`
 }

@@ -34,7 +34,7 @@ func Read(path string, env func(string) (string, bool)) (*App, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

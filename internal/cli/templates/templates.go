@@ -85,15 +85,15 @@ func Write(dir, name, fn string) ([]string, error) {
 	return names, nil
 }
 
-func writeFile(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a project folder, the umask decides
+func writeFile(file string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // a project folder, the umask decides
 		return fmt.Errorf("make the folder: %w", err)
 	}
 	mode := fs.FileMode(0o644)
 	if bytes.HasPrefix(text, []byte("#!")) {
 		mode = 0o755
 	}
-	if err := os.WriteFile(path, text, mode); err != nil {
+	if err := os.WriteFile(file, text, mode); err != nil {
 		return fmt.Errorf("write the template: %w", err)
 	}
 	return nil
