@@ -76,15 +76,7 @@ func (c *conn) handleNext(req *http.Request) error {
 		return errTruncated
 	}
 	p := &poll{conn: c, last: req.Close, over: make(chan struct{})}
-	call, other, err := c.session.next(p)
-	if other != nil {
-		select {
-		case <-other.over:
-		case <-time.After(pollGrace):
-		case <-c.session.closed:
-		}
-		call, _, err = c.session.next(p)
-	}
+	call, err := c.register(p)
 	switch {
 	case err != nil:
 		return c.refuseState(req, err)
@@ -94,6 +86,28 @@ func (c *conn) handleNext(req *http.Request) error {
 		c.poll = p
 	}
 	return nil
+}
+
+// register makes p the /next that waits, if need be in place of others whose
+// connections are about to end.
+func (c *conn) register(p *poll) (*call, error) {
+	call, other, err := c.session.next(p)
+	if other == nil {
+		return call, err
+	}
+	grace := time.NewTimer(pollGrace)
+	defer grace.Stop()
+	for other != nil {
+		select {
+		case <-other.over:
+			call, other, err = c.session.next(p)
+		case <-grace.C:
+			return nil, err
+		case <-c.session.closed:
+			return nil, err
+		}
+	}
+	return call, err
 }
 
 // answerReader makes a result of an answer's request.

@@ -100,7 +100,7 @@ func appendHeader(b []byte, name, value string) []byte {
 	if strings.IndexFunc(value, isControl) < 0 {
 		b = append(b, value...)
 	} else {
-		b = append(b, strings.Map(blankControl, value)...)
+		b = append(b, strings.TrimSpace(strings.Map(blankControl, value))...)
 	}
 	return append(b, "\r\n"...)
 }

@@ -1,0 +1,235 @@
+package lambda_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/runtimeapi/lambda"
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// host is a sandbox of ordinary processes below a directory: what these tests
+// need of isolation is none.
+type host struct {
+	root string
+	mu   sync.Mutex
+	proc *process
+}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	h := &host{root: t.TempDir()}
+	if err := os.MkdirAll(h.HostPath("/var/task"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *host) ID() string                    { return "host" }
+func (h *host) HostPath(inside string) string { return filepath.Join(h.root, inside) }
+func (h *host) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }
+func (h *host) Listen(ctx context.Context, _ string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
+func (h *host) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
+	cmd := &exec.Cmd{
+		Path: c.Path, Args: c.Args, Env: append(c.Env, "PATH="+os.Getenv("PATH")), Dir: c.Dir,
+		Stdout: c.Stdout, Stderr: c.Stderr, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(p.done)
+	}()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.proc = p
+	return p, nil
+}
+
+func (h *host) Destroy(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.proc != nil {
+		_ = syscall.Kill(-h.proc.PID(), syscall.SIGKILL)
+		<-h.proc.done
+	}
+	return nil
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+func (p *process) PID() int                   { return p.cmd.Process.Pid }
+func (p *process) Done() <-chan struct{}      { return p.done }
+func (p *process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+func (p *process) Exit() sandbox.Exit {
+	ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ws.Signaled() {
+		return sandbox.Exit{Code: -1, Signal: ws.Signal().String()}
+	}
+	return sandbox.Exit{Code: ws.ExitStatus()}
+}
+
+// pretend is a sandbox in which the test itself plays the runtime.
+type pretend struct {
+	host
+	cmd  sandbox.Command
+	out  *os.File
+	done chan struct{}
+	exit sandbox.Exit
+}
+
+func (p *pretend) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
+	fd, err := syscall.Dup(int(c.Stdout.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	p.cmd, p.out = c, os.NewFile(uintptr(fd), "stdout")
+	return p, nil
+}
+func (p *pretend) PID() int                 { return 0 }
+func (p *pretend) Done() <-chan struct{}    { return p.done }
+func (p *pretend) Exit() sandbox.Exit       { return p.exit }
+func (p *pretend) Signal(_ os.Signal) error { return nil }
+func (p *pretend) die(e sandbox.Exit)       { p.exit = e; close(p.done) }
+
+// api is the address that the runtime was told.
+func (p *pretend) api() string {
+	for _, kv := range p.cmd.Env {
+		if addr, ok := strings.CutPrefix(kv, "AWS_LAMBDA_RUNTIME_API="); ok {
+			return addr
+		}
+	}
+	return ""
+}
+
+// lines gathers output.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) add(line runtimeapi.Line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, line.Stream+": "+string(line.Text))
+}
+
+func (l *lines) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.all
+	l.all = nil
+	return taken
+}
+
+// launch starts what is in sb and ends it with the test.
+func launch(t testing.TB, sb sandbox.Sandbox, env map[string]string) (runtimeapi.Session, *lines) {
+	t.Helper()
+	out := new(lines)
+	vars := map[string]string{"LAMBDA_TASK_ROOT": "/var/task"}
+	maps.Copy(vars, env)
+	s, err := lambda.New(lambda.Config{}).Launch(t.Context(), sb, runtimeapi.Launch{Environment: "e1", Env: vars, Output: out.add})
+	if err != nil {
+		t.Fatalf("launch: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(sb.Destroy(context.Background()), s.Close(), s.Close()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s, out
+}
+
+// play launches a session whose runtime is the test.
+func play(t testing.TB) (runtimeapi.Session, *pretend, *lines) {
+	t.Helper()
+	p := &pretend{host: host{root: t.TempDir()}, done: make(chan struct{})}
+	s, out := launch(t, p, nil)
+	t.Cleanup(func() { p.out.Close() })
+	return s, p, out
+}
+
+// bootstrap writes the program of a custom runtime.
+func bootstrap(t testing.TB, h *host, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(h.HostPath("/var/task/bootstrap"), content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func invoke(t testing.TB, s runtimeapi.Session, id, payload string) *invocation.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	res, err := s.Invoke(ctx, call(id, payload))
+	if err != nil {
+		t.Fatalf("invoke %s: %v", id, err)
+	}
+	return res
+}
+
+func call(id, payload string) *invocation.Invocation {
+	return &invocation.Invocation{
+		ID: id, ARN: "arn:aws:lambda:us-east-1:000000000000:function:f", Payload: []byte(payload),
+		TraceID: "Root=1-2-3;Sampled=0", Deadline: time.UnixMilli(4102444800123),
+	}
+}
+
+func ready(t testing.TB, s runtimeapi.Session) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.Ready(ctx); err != nil {
+		t.Fatalf("ready: %v", err)
+	}
+}
+
+// wantResult compares what matters of a result.
+func wantResult(t testing.TB, got *invocation.Result, payload, errorType string) {
+	t.Helper()
+	if payload != "" && !bytes.Equal(got.Payload, []byte(payload)) {
+		t.Errorf("payload = %.200q, want %.200q", got.Payload, payload)
+	}
+	if got.ErrorType != errorType {
+		t.Errorf("error type = %q, want %q (payload %.200q)", got.ErrorType, errorType, got.Payload)
+	}
+	if failed := got.FunctionError == invocation.Unhandled; failed != (errorType != "") {
+		t.Errorf("function error = %q with error type %q", got.FunctionError, got.ErrorType)
+	}
+}
+
+func wantLines(t testing.TB, out *lines, want ...string) {
+	t.Helper()
+	got := out.take()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("output = %q, want %q", got, want)
+	}
+}
