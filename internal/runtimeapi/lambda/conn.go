@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,10 +25,6 @@ const (
 	// that is refused. A connection on which nothing has begun may wait for
 	// ever: it is kept while the environment is frozen.
 	headTimeout = time.Minute
-	// pollGrace is how long a /next waits for an older one to be withdrawn: a
-	// client that gives up a connection and asks again on another at once must
-	// not lose the race against our noticing it.
-	pollGrace = 50 * time.Millisecond
 )
 
 // conn is one connection of the runtime. Its goroutine reads and answers its
@@ -137,6 +134,28 @@ func (c *conn) discard(req *http.Request) bool {
 	}
 	_, err := io.Copy(io.Discard, req.Body)
 	return err == nil && c.nc.SetReadDeadline(time.Time{}) == nil
+}
+
+// gone reports whether the client has closed the connection, even if that still
+// lies unread behind what this connection's goroutine is doing: a client that
+// gives up a /next and asks again on another connection must neither be refused
+// nor lose an invocation to the first.
+func (c *conn) gone() bool {
+	sc, ok := c.nc.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		closed = n <= 0 && !errors.Is(err, syscall.EAGAIN)
+	})
+	return closed || err != nil
 }
 
 // inviteBody answers "Expect: 100-continue", with which curl holds back bodies

@@ -71,15 +71,15 @@ func request(method, path, body string, headers ...string) string {
 }
 
 // ask sends a request on a connection of its own and returns status and error type.
-func ask(t testing.TB, p *pretend, method, path, body string, headers ...string) (status int, errorType string) {
-	t.Helper()
-	w := dial(t, p)
-	w.send(t, request(method, path, body, headers...))
-	resp, text := w.receive(t)
+func ask(tb testing.TB, p *pretend, method, path, body string, headers ...string) (status int, errorType string) {
+	tb.Helper()
+	w := dial(tb, p)
+	w.send(tb, request(method, path, body, headers...))
+	resp, text := w.receive(tb)
 	if resp.Header.Get("Content-Type") == "application/json" {
 		var e struct{ ErrorType, Status string }
 		if err := json.Unmarshal([]byte(text), &e); err != nil {
-			t.Errorf("%s %s: body %q: %v", method, path, text, err)
+			tb.Errorf("%s %s: body %q: %v", method, path, text, err)
 		}
 		errorType = e.ErrorType + e.Status
 	}
@@ -92,24 +92,24 @@ type outcome struct {
 }
 
 // begin invokes in the background.
-func begin(t testing.TB, s runtimeapi.Session, inv *invocation.Invocation) <-chan outcome {
-	t.Helper()
+func begin(tb testing.TB, s runtimeapi.Session, inv *invocation.Invocation) <-chan outcome {
+	tb.Helper()
 	done := make(chan outcome, 1)
 	go func() {
-		res, err := s.Invoke(context.WithoutCancel(t.Context()), inv)
+		res, err := s.Invoke(context.WithoutCancel(tb.Context()), inv)
 		done <- outcome{res, err}
 	}()
 	return done
 }
 
 // started has the runtime fetch an invocation and returns its connection.
-func started(t testing.TB, s runtimeapi.Session, p *pretend, id string) (*wire, <-chan outcome) {
-	t.Helper()
-	w := dial(t, p)
-	w.send(t, request("GET", apiPath+"invocation/next", ""))
-	done := begin(t, s, call(id, `{"n":1}`))
-	if resp, _ := w.receive(t); resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != id {
-		t.Fatalf("next gave %q", resp.Header)
+func started(tb testing.TB, s runtimeapi.Session, p *pretend, id string) (*wire, <-chan outcome) {
+	tb.Helper()
+	w := dial(tb, p)
+	w.send(tb, request("GET", apiPath+"invocation/next", ""))
+	done := begin(tb, s, call(id, `{"n":1}`))
+	if resp, _ := w.receive(tb); resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != id {
+		tb.Fatalf("next gave %q", resp.Header)
 	}
 	return w, done
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
@@ -72,7 +71,7 @@ func (c *conn) refuseState(req *http.Request, err error) error {
 }
 
 func (c *conn) handleNext(req *http.Request) error {
-	if !c.discard(req) {
+	if !c.discard(req) || c.gone() {
 		return errTruncated
 	}
 	p := &poll{conn: c, last: req.Close, over: make(chan struct{})}
@@ -88,26 +87,16 @@ func (c *conn) handleNext(req *http.Request) error {
 	return nil
 }
 
-// register makes p the /next that waits, if need be in place of others whose
-// connections are about to end.
+// register makes p the /next that waits, if need be in place of another whose
+// client has gone.
 func (c *conn) register(p *poll) (*call, error) {
-	call, other, err := c.session.next(p)
-	if other == nil {
-		return call, err
-	}
-	grace := time.NewTimer(pollGrace)
-	defer grace.Stop()
-	for other != nil {
-		select {
-		case <-other.over:
-			call, other, err = c.session.next(p)
-		case <-grace.C:
-			return nil, err
-		case <-c.session.closed:
-			return nil, err
+	for {
+		call, other, err := c.session.next(p)
+		if other == nil || !other.conn.gone() {
+			return call, err
 		}
+		c.session.abandon(other)
 	}
-	return call, err
 }
 
 // answerReader makes a result of an answer's request.

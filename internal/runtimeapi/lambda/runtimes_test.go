@@ -15,32 +15,32 @@ import (
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
 
-func fromTestdata(t testing.TB, name string) *host {
-	t.Helper()
+func fromTestdata(tb testing.TB, name string) *host {
+	tb.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	h := newHost(t)
-	bootstrap(t, h, content)
+	h := newHost(tb)
+	bootstrap(tb, h, content)
 	return h
 }
 
 // goBootstrap builds the function of testdata/golang.
-func goBootstrap(t testing.TB) *host {
-	t.Helper()
-	h := newHost(t)
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "lambda.norpc", "-o", h.HostPath("/var/task/bootstrap"), "./testdata/golang")
+func goBootstrap(tb testing.TB) *host {
+	tb.Helper()
+	h := newHost(tb)
+	cmd := exec.CommandContext(tb.Context(), "go", "build", "-tags", "lambda.norpc", "-o", h.HostPath("/var/task/bootstrap"), "./testdata/golang")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		tb.Fatalf("go build: %v\n%s", err, out)
 	}
 	return h
 }
 
 func TestShellBootstrapWithCurl(t *testing.T) {
 	h := fromTestdata(t, "shell.sh")
-	s, out := launch(t, h, nil)
+	s, out := launch(t, h)
 	ready(t, s)
 	root := h.HostPath("/var/task")
 	wantLines(t, out, "stdout: init in "+root+", root "+root)
@@ -61,7 +61,7 @@ func TestRuntimeThatEndsWithoutAnswer(t *testing.T) {
 		{`"kill"`, "signal: killed"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
-			s, out := launch(t, fromTestdata(t, "shell.sh"), nil)
+			s, out := launch(t, fromTestdata(t, "shell.sh"))
 			ready(t, s)
 			_, err := s.Invoke(t.Context(), call("x-1", tt.payload))
 			ee, ok := errors.AsType[*runtimeapi.ExitError](err)
@@ -77,7 +77,7 @@ func TestRuntimeThatEndsWithoutAnswer(t *testing.T) {
 }
 
 func TestPythonBootstrapThatClosesConnections(t *testing.T) {
-	s, _ := launch(t, fromTestdata(t, "urllib.py"), nil)
+	s, _ := launch(t, fromTestdata(t, "urllib.py"))
 	inv := call("p-1", `{"n":1}`)
 	inv.ClientContext = []byte("{\r\n  \"custom\": {}\r\n}\r\nX-Extra: smuggled\n")
 	for range 3 { // the first one comes before the runtime has asked for it
@@ -91,7 +91,7 @@ func TestPythonBootstrapThatClosesConnections(t *testing.T) {
 
 func TestGoLibrary(t *testing.T) {
 	h := goBootstrap(t)
-	s, out := launch(t, h, nil)
+	s, out := launch(t, h)
 	ready(t, s)
 
 	t.Run("value", func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestGoLibrary(t *testing.T) {
 }
 
 func TestGoLibraryPanic(t *testing.T) {
-	s, _ := launch(t, goBootstrap(t), nil)
+	s, _ := launch(t, goBootstrap(t))
 	res := invoke(t, s, "g-1", `{"do":"panic"}`)
 	wantResult(t, res, "", "Function.Unknown")
 	if !strings.Contains(string(res.Payload), `"errorMessage":"as asked"`) {
@@ -170,7 +170,7 @@ func TestBootstrapThatCannotBeStarted(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
 			tt.prepare(t, h)
-			s, _ := launch(t, h, nil)
+			s, _ := launch(t, h)
 			err := s.Ready(t.Context())
 			ie, ok := errors.AsType[*runtimeapi.InitError](err)
 			if !ok || ie.Type != "Runtime.InvalidEntrypoint" || !strings.Contains(string(ie.Payload), tt.want) {
@@ -192,7 +192,7 @@ func TestBootstrapInLayer(t *testing.T) {
 	if err := os.WriteFile(h.HostPath("/opt/bootstrap"), []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := launch(t, h, nil)
+	s, _ := launch(t, h)
 	ee, ok := errors.AsType[*runtimeapi.ExitError](s.Ready(t.Context()))
 	if !ok || ee.Exit.Code != 9 {
 		t.Errorf("ready = %v, want exit status 9", ee)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -34,11 +33,11 @@ type host struct {
 	proc *process
 }
 
-func newHost(t testing.TB) *host {
-	t.Helper()
-	h := &host{root: t.TempDir()}
+func newHost(tb testing.TB) *host {
+	tb.Helper()
+	h := &host{root: tb.TempDir()}
 	if err := os.MkdirAll(h.HostPath("/var/task"), 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }
@@ -149,47 +148,46 @@ func (l *lines) take() []string {
 }
 
 // launch starts what is in sb and ends it with the test.
-func launch(t testing.TB, sb sandbox.Sandbox, env map[string]string) (runtimeapi.Session, *lines) {
-	t.Helper()
+func launch(tb testing.TB, sb sandbox.Sandbox) (runtimeapi.Session, *lines) {
+	tb.Helper()
 	out := new(lines)
 	vars := map[string]string{"LAMBDA_TASK_ROOT": "/var/task"}
-	maps.Copy(vars, env)
-	s, err := lambda.New(lambda.Config{}).Launch(t.Context(), sb, runtimeapi.Launch{Environment: "e1", Env: vars, Output: out.add})
+	s, err := lambda.New(lambda.Config{}).Launch(tb.Context(), sb, runtimeapi.Launch{Environment: "e1", Env: vars, Output: out.add})
 	if err != nil {
-		t.Fatalf("launch: %v", err)
+		tb.Fatalf("launch: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := errors.Join(sb.Destroy(context.Background()), s.Close(), s.Close()); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return s, out
 }
 
 // play launches a session whose runtime is the test.
-func play(t testing.TB) (runtimeapi.Session, *pretend, *lines) {
-	t.Helper()
-	p := &pretend{host: host{root: t.TempDir()}, done: make(chan struct{})}
-	s, out := launch(t, p, nil)
-	t.Cleanup(func() { p.out.Close() })
+func play(tb testing.TB) (runtimeapi.Session, *pretend, *lines) {
+	tb.Helper()
+	p := &pretend{host: host{root: tb.TempDir()}, done: make(chan struct{})}
+	s, out := launch(tb, p)
+	tb.Cleanup(func() { p.out.Close() })
 	return s, p, out
 }
 
 // bootstrap writes the program of a custom runtime.
-func bootstrap(t testing.TB, h *host, content []byte) {
-	t.Helper()
+func bootstrap(tb testing.TB, h *host, content []byte) {
+	tb.Helper()
 	if err := os.WriteFile(h.HostPath("/var/task/bootstrap"), content, 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func invoke(t testing.TB, s runtimeapi.Session, id, payload string) *invocation.Result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func invoke(tb testing.TB, s runtimeapi.Session, id, payload string) *invocation.Result {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	res, err := s.Invoke(ctx, call(id, payload))
 	if err != nil {
-		t.Fatalf("invoke %s: %v", id, err)
+		tb.Fatalf("invoke %s: %v", id, err)
 	}
 	return res
 }
@@ -201,35 +199,35 @@ func call(id, payload string) *invocation.Invocation {
 	}
 }
 
-func ready(t testing.TB, s runtimeapi.Session) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func ready(tb testing.TB, s runtimeapi.Session) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	if err := s.Ready(ctx); err != nil {
-		t.Fatalf("ready: %v", err)
+		tb.Fatalf("ready: %v", err)
 	}
 }
 
 // wantResult compares what matters of a result.
-func wantResult(t testing.TB, got *invocation.Result, payload, errorType string) {
-	t.Helper()
+func wantResult(tb testing.TB, got *invocation.Result, payload, errorType string) {
+	tb.Helper()
 	if payload != "" && !bytes.Equal(got.Payload, []byte(payload)) {
-		t.Errorf("payload = %.200q, want %.200q", got.Payload, payload)
+		tb.Errorf("payload = %.200q, want %.200q", got.Payload, payload)
 	}
 	if got.ErrorType != errorType {
-		t.Errorf("error type = %q, want %q (payload %.200q)", got.ErrorType, errorType, got.Payload)
+		tb.Errorf("error type = %q, want %q (payload %.200q)", got.ErrorType, errorType, got.Payload)
 	}
 	if failed := got.FunctionError == invocation.Unhandled; failed != (errorType != "") {
-		t.Errorf("function error = %q with error type %q", got.FunctionError, got.ErrorType)
+		tb.Errorf("function error = %q with error type %q", got.FunctionError, got.ErrorType)
 	}
 }
 
-func wantLines(t testing.TB, out *lines, want ...string) {
-	t.Helper()
+func wantLines(tb testing.TB, out *lines, want ...string) {
+	tb.Helper()
 	got := out.take()
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("output = %q, want %q", got, want)
+		tb.Errorf("output = %q, want %q", got, want)
 	}
 }

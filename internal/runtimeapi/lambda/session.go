@@ -192,7 +192,10 @@ func (s *session) take() *poll {
 // has given up this /next and the call waits for another.
 func (s *session) deliver(c *call, p *poll) {
 	defer close(p.over)
-	err := p.conn.writeInvocation(c.inv, p.last)
+	err := errGone
+	if !p.conn.gone() {
+		err = p.conn.writeInvocation(c.inv, p.last)
+	}
 	if err != nil || p.last {
 		p.conn.abort()
 	}

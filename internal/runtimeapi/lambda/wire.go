@@ -17,6 +17,9 @@ const coalesceBytes = 64 << 10
 
 var accepted = []byte(`{"status":"OK"}` + "\n")
 
+// errGone says that a /next's client has closed its connection.
+var errGone = errors.New("the runtime closed the connection")
+
 // errUnknownID says that an answer names another invocation than the current.
 var errUnknownID = errors.New("unknown invocation id")
 
