@@ -50,6 +50,21 @@ type Sandbox interface {
 	Destroy(ctx context.Context) error
 }
 
+// Limiter is a sandbox whose limits can change while it runs: more processor for
+// the init phase, a function's own limits for an environment that was started
+// before it was known whose it would be.
+type Limiter interface {
+	// Limit replaces the limits of memory and processor in the sandbox's spec.
+	Limit(memoryBytes int64, milliCPU int) error
+}
+
+// PathMapper is a sandbox that shares the host's file system and has its mounts
+// elsewhere: paths handed to its processes must be mapped.
+type PathMapper interface {
+	// HostPath returns where the path that [Spec] calls inside really is.
+	HostPath(inside string) string
+}
+
 // Spec says what a sandbox looks like from inside and how much it may use.
 type Spec struct {
 	// ID names the sandbox uniquely on the node: up to 64 characters of a-z,

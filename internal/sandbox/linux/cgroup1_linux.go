@@ -1,0 +1,224 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+// v1Controllers are the controllers that we use; they may share mounts.
+var v1Controllers = []string{"memory", "cpu", "cpuacct", "pids"}
+
+// cgroups1 is cgroup version 1: one hierarchy per controller, or some for
+// several.
+type cgroups1 struct {
+	// parents are the directories of our parent group, by controller.
+	parents map[string]string
+}
+
+var _ cgroups = (*cgroups1)(nil)
+
+// newV1 returns nil if no controller of version 1 is mounted.
+func newV1(mounts map[string]string, nodeID string) *cgroups1 {
+	c := &cgroups1{parents: make(map[string]string)}
+	for _, name := range v1Controllers {
+		if point, ok := mounts[name]; ok {
+			c.parents[name] = filepath.Join(point, groupPrefix+nodeID)
+		}
+	}
+	if len(c.parents) == 0 {
+		return nil
+	}
+	return c
+}
+
+func (c *cgroups1) gaps() []sandbox.Gap {
+	effects := map[string]string{
+		"memory": "The memory of a sandbox is not limited or measured.",
+		"cpu":    "The processor share of a sandbox is not limited.",
+		"pids":   "Processes are limited per user id instead of per sandbox.",
+	}
+	var gaps []sandbox.Gap
+	for _, name := range v1Controllers {
+		if what, ok := effects[name]; ok && c.parents[name] == "" {
+			gaps = append(gaps, sandbox.Gap{
+				What: what,
+				Why:  "The " + name + " controller of cgroup version 1 is not mounted.",
+				Fix:  "Mount it below /sys/fs/cgroup, or start the machine with cgroup version 2.",
+			})
+		}
+	}
+	return gaps
+}
+
+func (c *cgroups1) create(id string, l limits) (cgroup, error) {
+	g := &cgroup1{dirs: make(map[string]string)}
+	for name, parent := range c.parents {
+		dir := filepath.Join(parent, id)
+		if !slices.Contains(g.distinct, dir) {
+			if err := makeGroup(dir); err != nil {
+				return nil, errors.Join(err, g.discard())
+			}
+			g.distinct = append(g.distinct, dir)
+		}
+		g.dirs[name] = dir
+	}
+	if err := g.limit(l); err != nil {
+		return nil, errors.Join(err, g.discard())
+	}
+	return g, nil
+}
+
+// makeGroup makes a group and, the first time, its parent.
+func makeGroup(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.Mkdir(filepath.Dir(dir), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+			err = os.Mkdir(dir, 0o755)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make cgroup: %w", err)
+	}
+	return nil
+}
+
+func (c *cgroups1) sweep(ctx context.Context) error {
+	var errs []error
+	for _, parent := range c.distinct() {
+		errs = append(errs, sweepGroups(ctx, parent))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *cgroups1) close() error {
+	var errs []error
+	for _, parent := range c.distinct() {
+		if err := unix.Rmdir(parent); err != nil && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, fmt.Errorf("remove cgroup %s: %w", parent, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *cgroups1) distinct() []string {
+	var dirs []string
+	for _, dir := range c.parents {
+		dirs = append(dirs, dir)
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
+}
+
+type cgroup1 struct {
+	dirs     map[string]string // by controller
+	distinct []string
+}
+
+func (g *cgroup1) limit(l limits) error {
+	if dir, ok := g.dirs["memory"]; ok {
+		if err := limitMemory1(dir, l.memoryBytes); err != nil {
+			return err
+		}
+	}
+	if dir, ok := g.dirs["cpu"]; ok {
+		if err := limitCPU1(dir, l.milliCPU); err != nil {
+			return err
+		}
+	}
+	if dir, ok := g.dirs["pids"]; ok {
+		return set(dir, "pids.max", strconv.Itoa(l.pids))
+	}
+	return nil
+}
+
+// limitMemory1 sets the limit of memory, and that of memory and swap together to
+// the same, where the kernel accounts swap. The latter must never be lower, so
+// the order depends on whether the limit grows.
+func limitMemory1(dir string, limitBytes int64) error {
+	v := strconv.FormatInt(limitBytes, 10)
+	const memory, both = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+	if now, err := number(dir, both); err == nil && now < limitBytes {
+		return errors.Join(set(dir, both, v), set(dir, memory, v))
+	}
+	return errors.Join(set(dir, memory, v), setIfPresent(dir, both, v))
+}
+
+func limitCPU1(dir string, milliCPU int) error {
+	q, period := quota(milliCPU)
+	// Without a quota first: the kernel refuses a burst above the quota and, under
+	// a parent with a quota, a ratio above the parent's in between.
+	if err := errors.Join(setIfPresent(dir, "cpu.cfs_burst_us", "0"), set(dir, "cpu.cfs_quota_us", "-1"),
+		set(dir, "cpu.cfs_period_us", strconv.FormatInt(period, 10)),
+		set(dir, "cpu.cfs_quota_us", strconv.FormatInt(q, 10)),
+		setIfPresent(dir, "cpu.cfs_burst_us", strconv.FormatInt(q, 10))); err != nil {
+		return err
+	}
+	return set(dir, "cpu.shares", strconv.Itoa(max(2, milliCPU*1024/1000)))
+}
+
+func (g *cgroup1) join(s *script, _ *process) (release func(), err error) {
+	var open []*os.File
+	release = func() {
+		for _, f := range open {
+			f.Close()
+		}
+	}
+	self := s.refs.cstring("0")
+	for _, dir := range g.distinct {
+		f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			release()
+			return nil, fmt.Errorf("join cgroup: %w", err)
+		}
+		open = append(open, f)
+		s.do("join cgroup "+dir, unix.SYS_WRITE, f.Fd(), self, 1)
+	}
+	return release, nil
+}
+
+func (g *cgroup1) usage() (sandbox.Usage, error) {
+	var u sandbox.Usage
+	var errs []error
+	if dir, ok := g.dirs["cpuacct"]; ok {
+		n, err := number(dir, "cpuacct.usage")
+		u.CPU, errs = time.Duration(n), append(errs, err)
+	}
+	if dir, ok := g.dirs["memory"]; ok {
+		var err error
+		u.MemoryBytes, err = number(dir, "memory.usage_in_bytes")
+		errs = append(errs, err)
+		u.PeakMemoryBytes, err = number(dir, "memory.max_usage_in_bytes")
+		errs = append(errs, err)
+		kills, err := field(dir, "memory.oom_control", "oom_kill")
+		u.OOMKills, errs = int(kills), append(errs, err)
+	}
+	return u, errors.Join(errs...)
+}
+
+// discard removes the groups that were made, before anything has run in them.
+func (g *cgroup1) discard() error {
+	var errs []error
+	for _, dir := range g.distinct {
+		errs = append(errs, unix.Rmdir(dir))
+	}
+	return errors.Join(errs...)
+}
+
+func (g *cgroup1) remove(ctx context.Context) error {
+	var errs []error
+	for _, dir := range g.distinct {
+		errs = append(errs, removeGroup(ctx, dir))
+	}
+	return errors.Join(errs...)
+}

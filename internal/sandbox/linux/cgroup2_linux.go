@@ -1,0 +1,124 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+// v2Controllers are the controllers that we ask for.
+const v2Controllers = "+memory +cpu +pids"
+
+// cgroups2 is cgroup version 2: one hierarchy for all controllers.
+type cgroups2 struct{ parent string }
+
+var _ cgroups = (*cgroups2)(nil)
+
+// newV2 makes our parent group in the group at root, which this process may be
+// in itself: a group that hands on controllers may hold no processes, so we move
+// into a group beside the sandboxes' then.
+func newV2(root, nodeID string) (*cgroups2, error) {
+	c := &cgroups2{parent: filepath.Join(root, groupPrefix+nodeID)}
+	if err := os.Mkdir(c.parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	err := set(root, "cgroup.subtree_control", v2Controllers)
+	if errors.Is(err, unix.EBUSY) {
+		if err = moveSelf(root, nodeID); err == nil {
+			err = set(root, "cgroup.subtree_control", v2Controllers)
+		}
+	}
+	if err == nil {
+		err = set(c.parent, "cgroup.subtree_control", v2Controllers)
+	}
+	if err != nil {
+		return nil, errors.Join(err, unix.Rmdir(c.parent))
+	}
+	return c, nil
+}
+
+// moveSelf moves this process into a leaf group of its own.
+func moveSelf(root, nodeID string) error {
+	leaf := filepath.Join(root, groupPrefix+"node-"+nodeID)
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make cgroup: %w", err)
+	}
+	return set(leaf, "cgroup.procs", "0")
+}
+
+func (c *cgroups2) gaps() []sandbox.Gap { return nil }
+
+func (c *cgroups2) create(id string, l limits) (cgroup, error) {
+	g := &cgroup2{dir: filepath.Join(c.parent, id)}
+	if err := makeGroup(g.dir); err != nil {
+		return nil, err
+	}
+	if err := g.limit(l); err != nil {
+		return nil, errors.Join(err, unix.Rmdir(g.dir))
+	}
+	return g, nil
+}
+
+func (c *cgroups2) sweep(ctx context.Context) error { return sweepGroups(ctx, c.parent) }
+
+func (c *cgroups2) close() error {
+	if err := unix.Rmdir(c.parent); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove cgroup %s: %w", c.parent, err)
+	}
+	return nil
+}
+
+type cgroup2 struct{ dir string }
+
+func (g *cgroup2) limit(l limits) error {
+	q, period := quota(l.milliCPU)
+	return errors.Join(
+		set(g.dir, "memory.max", strconv.FormatInt(l.memoryBytes, 10)),
+		setIfPresent(g.dir, "memory.swap.max", "0"),
+		// Half of a sandbox is of no use: all of it goes when it is out of memory.
+		setIfPresent(g.dir, "memory.oom.group", "1"),
+		setIfPresent(g.dir, "cpu.max.burst", "0"), // never above the quota, which may shrink
+		set(g.dir, "cpu.max", fmt.Sprintf("%d %d", q, period)),
+		setIfPresent(g.dir, "cpu.max.burst", strconv.FormatInt(q, 10)),
+		set(g.dir, "cpu.weight", strconv.Itoa(min(10_000, max(1, l.milliCPU/10)))),
+		set(g.dir, "pids.max", strconv.Itoa(l.pids)),
+	)
+}
+
+func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {
+	fd, err := unix.Open(g.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("join cgroup %s: %w", g.dir, err)
+	}
+	p.cgroup = uint64(fd)
+	return func() { unix.Close(fd) }, nil
+}
+
+func (g *cgroup2) usage() (sandbox.Usage, error) {
+	cpu, err1 := field(g.dir, "cpu.stat", "usage_usec")
+	memory, err2 := number(g.dir, "memory.current")
+	peak, err3 := number(g.dir, "memory.peak")
+	if errors.Is(err3, fs.ErrNotExist) { // before kernel 5.19
+		peak, err3 = memory, nil
+	}
+	kills, err4 := field(g.dir, "memory.events", "oom_kill")
+	return sandbox.Usage{
+		CPU:         time.Duration(cpu) * time.Microsecond,
+		MemoryBytes: memory, PeakMemoryBytes: peak, OOMKills: int(kills),
+	}, errors.Join(err1, err2, err3, err4)
+}
+
+func (g *cgroup2) remove(ctx context.Context) error {
+	// Kernels before 5.14 lack cgroup.kill; removeGroup kills one by one anyway.
+	_ = set(g.dir, "cgroup.kill", "1")
+	return removeGroup(ctx, g.dir)
+}

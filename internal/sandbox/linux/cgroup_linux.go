@@ -1,0 +1,289 @@
+package linux
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+// cgroups is one version's way of limiting and counting what sandboxes use.
+type cgroups interface {
+	// create makes the group of a sandbox and sets its limits.
+	create(id string, l limits) (cgroup, error)
+	// sweep kills what is in the groups below our parent and removes them all.
+	sweep(ctx context.Context) error
+	// close removes the parent, if it is empty.
+	close() error
+	gaps() []sandbox.Gap
+}
+
+// cgroup is the group of one sandbox.
+type cgroup interface {
+	// join makes the script's process a member before anything of the sandbox
+	// runs; release must be called after the script.
+	join(s *script, p *process) (release func(), err error)
+	limit(l limits) error
+	usage() (sandbox.Usage, error)
+	// remove kills what is left in the group and removes it. It may be called
+	// again after an error.
+	remove(ctx context.Context) error
+}
+
+// limits are the parts of a spec that a cgroup enforces.
+type limits struct {
+	memoryBytes int64
+	milliCPU    int
+	pids        int
+}
+
+// The scheduling period. Short, so that a small share stalls for milliseconds
+// instead of most of the kernel's default of 100 ms.
+const (
+	cpuPeriod    = 20 * time.Millisecond
+	cpuMinQuota  = time.Millisecond // the kernel's own minimum
+	cpuMaxPeriod = time.Second      // the kernel's own maximum
+)
+
+// quota returns the processor time that milliCPU thousandths of a processor
+// have in each period, in microseconds, and the period.
+func quota(milliCPU int) (quota, period int64) {
+	p := cpuPeriod
+	if smallest := cpuMinQuota * 1000 / time.Duration(max(1, milliCPU)); p < smallest {
+		p = min(smallest, cpuMaxPeriod)
+	}
+	q := max(cpuMinQuota, p*time.Duration(milliCPU)/1000)
+	return q.Microseconds(), p.Microseconds()
+}
+
+// groupPrefix starts the name of the cgroup that holds a node's sandboxes.
+const groupPrefix = "mayfly-"
+
+// findCgroups returns the machine's cgroups: version 1 if any of the controllers
+// that we use is there, else version 2, else none.
+func findCgroups(nodeID string) (cgroups, error) {
+	mounts, err := cgroupMounts()
+	if err != nil {
+		return nil, err
+	}
+	privileged := os.Geteuid() == 0
+	if v1 := newV1(mounts, nodeID); v1 != nil && privileged {
+		return v1, nil
+	}
+	if root := mounts[""]; root != "" {
+		if !privileged {
+			root = ownGroup(root)
+		}
+		v2, err := newV2(root, nodeID)
+		if err == nil {
+			return v2, nil
+		}
+		return noCgroups{why: err.Error()}, nil
+	}
+	return noCgroups{why: "there is no cgroup file system that this user may write"}, nil
+}
+
+// cgroupMounts returns where each controller of version 1 is mounted, and under
+// the empty name where version 2 is.
+func cgroupMounts() (map[string]string, error) {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("find the cgroups: %w", err)
+	}
+	return parseCgroupMounts(b), nil
+}
+
+func parseCgroupMounts(mountinfo []byte) map[string]string {
+	mounts := make(map[string]string)
+	for line := range bytes.Lines(mountinfo) {
+		before, after, ok := strings.Cut(string(line), " - ")
+		left, right := strings.Fields(before), strings.Fields(after)
+		if !ok || len(left) < 5 || len(right) < 3 {
+			continue
+		}
+		switch point := left[4]; right[0] {
+		case "cgroup2":
+			mounts[""] = point
+		case "cgroup":
+			for option := range strings.SplitSeq(right[2], ",") {
+				mounts[option] = point
+			}
+		}
+	}
+	return mounts
+}
+
+// ownGroup returns the directory of the version 2 cgroup that this process is in.
+func ownGroup(root string) string {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return root
+	}
+	for line := range bytes.Lines(b) {
+		if own, ok := strings.CutPrefix(strings.TrimSpace(string(line)), "0::"); ok {
+			return filepath.Join(root, own)
+		}
+	}
+	return root
+}
+
+// set writes one value to a file of a cgroup.
+func set(dir, file, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("limit %s: %w", file, err)
+	}
+	_, err = f.WriteString(value)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("limit %s to %s: %w", file, value, err)
+	}
+	return nil
+}
+
+// setIfPresent is set for a file that not every kernel has.
+func setIfPresent(dir, file, value string) error {
+	if err := set(dir, file, value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// number reads a cgroup file that holds one number; "max" is the largest.
+func number(dir, file string) (int64, error) {
+	b, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return 0, fmt.Errorf("read usage: %w", err)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read usage %s: %w", file, err)
+	}
+	return n, nil
+}
+
+// field reads a number from a cgroup file of lines "key number"; 0 if the key is
+// not there.
+func field(dir, file, key string) (int64, error) {
+	b, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return 0, fmt.Errorf("read usage: %w", err)
+	}
+	for line := range bytes.Lines(b) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		if name == key {
+			return strconv.ParseInt(value, 10, 64)
+		}
+	}
+	return 0, nil
+}
+
+// Removing a cgroup fails for a moment after its last process has been reaped.
+const (
+	removeTries = 200
+	removePause = 5 * time.Millisecond
+)
+
+// removeGroup kills what is in the cgroup at dir, until nothing is, and removes
+// it. A directory that is gone is no error.
+func removeGroup(ctx context.Context, dir string) error {
+	for range removeTries {
+		err := unix.Rmdir(dir)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("remove cgroup %s: %w", dir, err)
+		}
+		if err := killGroup(dir); err != nil {
+			return err
+		}
+		if err := pause(ctx, removePause); err != nil {
+			return fmt.Errorf("remove cgroup %s: %w", dir, err)
+		}
+	}
+	return fmt.Errorf("remove cgroup %s: processes in it do not end", dir)
+}
+
+// killGroup kills every process in the cgroup at dir.
+func killGroup(dir string) error {
+	f, err := os.Open(filepath.Join(dir, "cgroup.procs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list cgroup: %w", err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		// 0 is a process outside our pid namespace; killing it would kill us.
+		if pid, err := strconv.Atoi(lines.Text()); err == nil && pid > 0 && pid != os.Getpid() {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by itself
+		}
+	}
+	return nil
+}
+
+// sweepGroups removes the groups below parent, and what is in them.
+func sweepGroups(ctx context.Context, parent string) error {
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweep cgroups: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if e.IsDir() {
+			errs = append(errs, removeGroup(ctx, filepath.Join(parent, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// noCgroups stands in where there are none that we may use.
+type noCgroups struct{ why string }
+
+var _ cgroups = noCgroups{}
+
+func (noCgroups) create(string, limits) (cgroup, error) { return noCgroup{}, nil }
+func (noCgroups) sweep(context.Context) error           { return nil }
+func (noCgroups) close() error                          { return nil }
+
+func (n noCgroups) gaps() []sandbox.Gap {
+	return []sandbox.Gap{{
+		What: "Memory, processor share and the number of processes of a sandbox as a whole are not limited or measured.",
+		Why:  "No cgroups can be used: " + n.why + ".",
+		Fix:  "Run the node as root, or as a systemd service with Delegate=yes on a machine with cgroup version 2.",
+	}}
+}
+
+type noCgroup struct{}
+
+func (noCgroup) join(*script, *process) (func(), error) { return func() {}, nil }
+func (noCgroup) limit(limits) error                     { return nil }
+func (noCgroup) usage() (sandbox.Usage, error)          { return sandbox.Usage{}, nil }
+func (noCgroup) remove(context.Context) error           { return nil }

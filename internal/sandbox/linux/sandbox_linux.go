@@ -1,0 +1,229 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+// Sandbox is one sandbox of a [Driver].
+type Sandbox struct {
+	driver *Driver
+	spec   sandbox.Spec
+
+	// mu guards all below. Destroy holds it to its end, so that a second call
+	// waits for the first.
+	mu        sync.Mutex
+	uid       int // 0: none of its own
+	group     cgroup
+	ns        Namespace
+	listeners []net.Listener
+	proc      *proc
+	started   bool
+	destroyed bool
+}
+
+var (
+	_ sandbox.Sandbox = (*Sandbox)(nil)
+	_ sandbox.Limiter = (*Sandbox)(nil)
+)
+
+// ID returns the id of the sandbox's spec.
+func (s *Sandbox) ID() string { return s.spec.ID }
+
+// acquire gets what the sandbox needs. After an error, release gives back what
+// was had by then.
+func (s *Sandbox) acquire(ctx context.Context) (err error) {
+	d := s.driver
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("create sandbox: %w", err)
+	}
+	if d.privileged {
+		if s.uid, err = d.uids.take(); err != nil {
+			return err
+		}
+	}
+	l := limits{memoryBytes: s.spec.MemoryBytes, milliCPU: s.spec.MilliCPU, pids: s.spec.PIDs}
+	if s.group, err = d.cgroups.create(s.spec.ID, l); err != nil {
+		s.group = nil
+		return fmt.Errorf("create sandbox: %w", err)
+	}
+	if s.ns, err = d.network.Acquire(ctx, s.spec.Egress); err != nil {
+		s.ns = nil
+		return fmt.Errorf("create sandbox: %w", err)
+	}
+	return nil
+}
+
+var errDestroyed = fault.New(fault.Conflict, "SandboxDestroyed", "the sandbox has been destroyed")
+
+// Listen opens a TCP listener in the sandbox's network namespace, at an IPv4
+// address.
+func (s *Sandbox) Listen(ctx context.Context, address string) (net.Listener, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("listen in sandbox: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return nil, errDestroyed
+	}
+	l, err := s.ns.Listen(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen in sandbox: %w", err)
+	}
+	s.listeners = append(s.listeners, l)
+	return l, nil
+}
+
+// Start runs the sandbox's first process. It is process 1 of the sandbox, so
+// signals that it has no handler for are ignored, except SIGKILL and SIGSTOP.
+func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.destroyed:
+		return nil, errDestroyed
+	case s.started:
+		return nil, fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
+	}
+	s.started = true
+	p, err := s.spawn(ctx, &cmd)
+	if err != nil {
+		return nil, err
+	}
+	s.proc = p
+	return p, nil
+}
+
+// spawn runs the sandbox's script on a thread of the driver.
+func (s *Sandbox) spawn(ctx context.Context, cmd *sandbox.Command) (*proc, error) {
+	script, how, release, err := s.script(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
+	defer release()
+	var pid int
+	done := make(chan struct{})
+	job := func() {
+		defer close(done)
+		pid, err = script.start(how)
+	}
+	select {
+	case s.driver.spawners.jobs <- job:
+		<-done
+	case <-ctx.Done():
+		return nil, fmt.Errorf("start sandbox: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, startFault(err, cmd.Path)
+	}
+	p, err := newProc(pid)
+	if err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
+	if err := s.driver.leftovers.note(s, pid); err != nil {
+		return nil, errors.Join(fmt.Errorf("start sandbox: %w", err), p.end(context.WithoutCancel(ctx)))
+	}
+	return p, nil
+}
+
+// startFault tells a program that can't be executed from a failure of ours.
+func startFault(err error, program string) error {
+	var failed *scriptError
+	if !errors.As(err, &failed) || !failed.last {
+		return fmt.Errorf("start sandbox: %w", err)
+	}
+	switch failed.errno {
+	case unix.ENOENT:
+		return fault.Wrap(err, fault.Invalid, "ProgramNotFound", "%s, or the interpreter that it names, does not exist in the sandbox", program)
+	case unix.EACCES:
+		return fault.Wrap(err, fault.Invalid, "ProgramNotExecutable", "%s may not be executed: set its executable bits", program)
+	case unix.ENOEXEC:
+		return fault.Wrap(err, fault.Invalid, "ProgramFormat", "%s is not a program for this machine and has no #! line", program)
+	default:
+		return fmt.Errorf("start sandbox: %w", err)
+	}
+}
+
+// Limit replaces the sandbox's limits of memory and processor.
+func (s *Sandbox) Limit(memoryBytes int64, milliCPU int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return errDestroyed
+	}
+	if memoryBytes <= 0 || milliCPU <= 0 {
+		return fault.New(fault.Invalid, "SandboxLimits", "the limits of sandbox %q must be positive", s.spec.ID)
+	}
+	return s.group.limit(limits{memoryBytes: memoryBytes, milliCPU: milliCPU, pids: s.spec.PIDs})
+}
+
+// Usage reports what the sandbox has used.
+func (s *Sandbox) Usage() (sandbox.Usage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return sandbox.Usage{}, errDestroyed
+	}
+	return s.group.usage()
+}
+
+// destroyTimeout bounds the end of processes that are being killed, if the
+// caller's context does not.
+const destroyTimeout = 30 * time.Second
+
+// Destroy kills everything in the sandbox and frees what it held. After an
+// error it may be called again.
+func (s *Sandbox) Destroy(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.destroyed = true
+	return s.release(ctx)
+}
+
+// release frees what the sandbox still holds, in the order in which nothing is
+// used any more. What it could not free stays held for the next call.
+func (s *Sandbox) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, destroyTimeout)
+	defer cancel()
+	for _, l := range s.listeners {
+		_ = l.Close() // the caller may have closed it
+	}
+	s.listeners = nil
+	if s.proc != nil {
+		if err := s.proc.end(ctx); err != nil {
+			return fmt.Errorf("destroy sandbox: %w", err)
+		}
+		s.proc = nil
+	}
+	if s.group != nil {
+		if err := s.group.remove(ctx); err != nil {
+			return fmt.Errorf("destroy sandbox: %w", err)
+		}
+		s.group = nil
+	}
+	if s.ns != nil {
+		if err := s.ns.Release(); err != nil {
+			return fmt.Errorf("destroy sandbox: %w", err)
+		}
+		s.ns = nil
+	}
+	if s.uid != 0 {
+		s.driver.uids.give(s.uid)
+		s.uid = 0
+	}
+	if err := s.driver.leftovers.forget(s); err != nil {
+		return fmt.Errorf("destroy sandbox: %w", err)
+	}
+	s.driver.delist(s)
+	return nil
+}

@@ -1,0 +1,39 @@
+package linux
+
+import (
+	"sync"
+
+	"mayfly.dev/mayfly/internal/fault"
+)
+
+// uids hands out the user ids of sandboxes. One that was given back is reused as
+// late as possible.
+type uids struct {
+	mu   sync.Mutex
+	free []int
+}
+
+func newUIDs(first, n int) *uids {
+	u := &uids{free: make([]int, n)}
+	for i := range u.free {
+		u.free[i] = first + i
+	}
+	return u
+}
+
+func (u *uids) take() (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.free) == 0 {
+		return 0, fault.New(fault.Throttled, "SandboxIDs", "the node runs as many sandboxes as it has user ids for")
+	}
+	id := u.free[0]
+	u.free = u.free[1:]
+	return id, nil
+}
+
+func (u *uids) give(id int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.free = append(u.free, id)
+}
