@@ -1,0 +1,48 @@
+package shim_test
+
+import (
+	"testing"
+	"time"
+
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/language"
+)
+
+var hello = map[language.Family]spec{
+	language.Node: {
+		family: language.Node, handler: "index.handler",
+		files: map[string]string{"index.js": `exports.handler = async (event) => ({ hello: event.name });`},
+	},
+	language.Python: {
+		family: language.Python, handler: "app.handler",
+		files: map[string]string{"app.py": "def handler(event, context):\n    return {'hello': event['name']}\n"},
+	},
+}
+
+func BenchmarkWarmInvoke(b *testing.B) {
+	for family, s := range hello {
+		b.Run(string(family), func(b *testing.B) {
+			d := start(b, s)
+			inv := &invocation.Invocation{
+				ID: "0f3c3f1e-6f0c-4f5b-9d1b-2f6f3a0c9b11", ARN: "arn:aws:lambda:us-east-1:000000000000:function:hello",
+				Payload: []byte(`{"name":"world"}`), Deadline: time.Now().Add(time.Hour),
+			}
+			for b.Loop() {
+				if _, err := d.session.Invoke(b.Context(), inv); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkColdInvoke is from nothing to the first answer, without a sandbox.
+func BenchmarkColdInvoke(b *testing.B) {
+	for family, s := range hello {
+		b.Run(string(family), func(b *testing.B) {
+			for b.Loop() {
+				start(b, s).call(`{"name":"world"}`)
+			}
+		})
+	}
+}

@@ -1,0 +1,106 @@
+"""Serving: binds this process to a function and runs its handler."""
+
+import builtins
+import json
+import os
+import sys
+
+from . import context, failure, frames, load, logs, output
+from .failure import RuntimeFailure
+
+
+def main():
+    """Serves until the platform closes the conversation."""
+    os.set_inheritable(frames.FD, False)
+    output.install()
+    kind, _, meta, _ = frames.receive()
+    if kind != frames.INIT:
+        os._exit(1)
+    handler = _init(json.loads(meta))
+    frames.send(frames.READY, 0, 0, b"", b"")
+    while True:
+        kind, number, meta, payload = frames.receive()
+        if kind == frames.INVOKE:
+            _invoke(handler, number, json.loads(meta), payload)
+
+
+def _init(meta):
+    """Loads the handler; a failure is reported and ends the process."""
+    _adopt(meta["env"])
+    os.chdir(meta["taskRoot"])
+    load.search(meta["taskRoot"], meta["optRoot"])
+    builtins.exit = builtins.quit = sys.exit  # what -S leaves out
+    logs.expect()
+    try:
+        return load.load(meta["handler"])
+    except Exception as error:
+        failed = failure.response(error, "")
+        _report(frames.INIT_ERROR, 0, failed)
+    sys.exit(1)
+
+
+def _adopt(env):
+    """Makes env the whole environment of this process."""
+    for name in list(os.environ):
+        if name not in env:
+            del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+def _invoke(handler, number, meta, payload):
+    output.Current.number, output.Current.request_id = number, meta["requestId"]
+    _trace(meta.get("traceId"))
+    try:
+        answer = _call(handler, meta, payload)
+    except Exception as error:
+        failed = failure.response(error, meta["requestId"])
+        del error
+        _report(frames.ERROR, number, failed)
+    except BaseException:  # sys.exit and its like: the platform sees how it ends
+        output.flush()
+        raise
+    else:
+        output.flush()
+        frames.send(frames.RESULT, 0, number, b"", answer)
+    output.Current.number = 0
+
+
+def _trace(trace_id):
+    if trace_id:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+
+def _call(handler, meta, payload):
+    try:
+        event = json.loads(payload)
+    except ValueError as error:
+        raise RuntimeFailure("UnmarshalError", "Unable to unmarshal input: {}".format(error)) from error
+    result = handler(event, context.LambdaContext(meta, json.loads))
+    try:
+        return _encode(result).encode("utf-8")
+    except Exception as error:
+        raise RuntimeFailure("MarshalError", "Unable to marshal response: {}".format(error)) from error
+
+
+def _default(value):
+    """Gives decimals a JSON form, as AWS Lambda does; nothing else has one."""
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        whole = value.is_finite() and value == value.to_integral_value()
+        return int(value) if whole else float(value)
+    raise TypeError("Object of type {} is not JSON serializable".format(type(value).__name__))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=_default).encode
+
+
+def _report(kind, number, failed):
+    """Logs a failure and sends it."""
+    output.flush()
+    output.event(True, failure.log_text(failed))
+    meta = json.dumps({"errorType": failed["errorType"][:1024]}).encode()
+    frames.send(kind, 0, number, meta, json.dumps(failed, ensure_ascii=False).encode("utf-8", "backslashreplace"))
