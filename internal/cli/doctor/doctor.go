@@ -64,11 +64,12 @@ func Run(ctx context.Context, cfg Config) []Finding {
 func Worst(findings []Finding) Status {
 	worst := OK
 	for _, f := range findings {
-		switch {
-		case f.Status == Fail:
+		switch f.Status {
+		case Fail:
 			return Fail
-		case f.Status == Warn:
+		case Warn:
 			worst = Warn
+		case OK:
 		}
 	}
 	return worst
