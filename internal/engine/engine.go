@@ -59,13 +59,15 @@ type Engine struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 
-	// done ends the watches; watches counts them.
+	// done ends the watches; watches counts them; stall is their patience.
 	done    chan struct{}
+	stall   time.Duration
 	watches sync.WaitGroup
 
-	// mu guards closed, buckets and objects.
+	// mu guards closed, marks, buckets and objects.
 	mu      sync.Mutex
 	closed  bool
+	marks   marks
 	buckets map[string]*Bucket
 	objects map[string]*Objects
 }
@@ -88,16 +90,19 @@ func Start(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		dir: dir, log: log, lock: lock, done: make(chan struct{}),
+		dir: dir, log: log, lock: lock, done: make(chan struct{}), stall: replayStall, marks: marks{},
 		buckets: map[string]*Bucket{}, objects: map[string]*Objects{},
 	}
 	if err := e.start(ctx); err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, e.Close()) //nolint:contextcheck // closing has to work when ctx is done
 	}
 	return e, nil
 }
 
 func (e *Engine) start(ctx context.Context) error {
+	if err := e.marks.load(e.dir); err != nil {
+		return err
+	}
 	capacity, err := diskCapacity(e.dir)
 	if err != nil {
 		return fmt.Errorf("measure the disk of %s: %w", e.dir, err)
@@ -161,14 +166,16 @@ func (e *Engine) Close() error {
 	}
 	close(e.done)
 	e.watches.Wait()
+	var err error
 	if e.conn != nil {
+		err = e.mark()
 		e.conn.Close()
 	}
 	if e.srv != nil {
 		e.srv.Shutdown()
 		e.srv.WaitForShutdown()
 	}
-	return release(e.lock)
+	return errors.Join(err, release(e.lock))
 }
 
 // Dir is the directory that the engine keeps its data in.
@@ -179,19 +186,23 @@ func (e *Engine) streamDir(stream string) string {
 	return filepath.Join(e.dir, "jetstream", "$G", "streams", stream)
 }
 
-// openStream runs open, which makes the stream unless the store has it. A
-// stream that is on the disk, but that the store could not recover, is not
-// silently replaced by an empty one.
+// openStream runs open, which makes the stream unless the store has it, and
+// sees that the stream has all that it is known to have had. A stream that is
+// on the disk, but that the store could not recover, is not silently replaced
+// by an empty one. The caller holds mu.
 func (e *Engine) openStream(ctx context.Context, stream string, open func() error) error {
 	_, err := e.js.Stream(ctx, stream)
 	if err == nil {
-		return open()
+		if err := open(); err != nil {
+			return err
+		}
+		return e.checkMark(ctx, stream)
 	}
 	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return e.fault(err, "open %s", stream)
 	}
-	if _, err := os.Stat(filepath.Join(e.streamDir(stream), "meta.inf")); err == nil {
-		return corrupt(e.streamDir(stream), errors.New("its description can't be read"))
+	if _, err := os.Stat(filepath.Join(e.streamDir(stream), "meta.inf")); err == nil || e.marks[stream] > 0 {
+		return corrupt(e.streamDir(stream), errors.New("its description is missing or can't be read"))
 	}
 	if err := e.room(0, writeReserve); err != nil {
 		return err

@@ -82,16 +82,18 @@ func (o *Objects) Put(ctx context.Context, name string, r io.Reader, sizeBytes i
 }
 
 // Get opens the object of that name, or fails with NotFound/"ObjectNotFound".
-// Reading fails when what comes is not what was stored. The caller closes it.
+// Reading is possible until ctx is done, and fails with
+// Unavailable/"StoreCorrupt" at the end, or earlier, when what comes is not
+// what was stored. The caller closes it.
 func (o *Objects) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 	if err := checkKey(name); err != nil {
 		return nil, err
 	}
-	got, err := o.store.Get(ctx, name)
+	info, err := o.store.GetInfo(ctx, name)
 	if err != nil {
 		return nil, o.missing(err, name)
 	}
-	return got, nil
+	return o.open(ctx, info)
 }
 
 // Stat describes the object of that name, or fails with
@@ -162,7 +164,7 @@ func (o *Objects) prune(ctx context.Context) error {
 	if err != nil {
 		return o.e.fault(err, "open objects %s", o.name)
 	}
-	prefix := "$O." + o.name + ".C."
+	prefix := chunkSubjects(o.name)
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+">"))
 	if err != nil {
 		return o.e.fault(err, "inspect objects %s", o.name)
