@@ -81,10 +81,10 @@ func (c *cgroups1) create(id string, l limits) (cgroup, error) {
 
 // makeGroup makes a group and, the first time, its parent.
 func makeGroup(dir string) error {
-	err := os.Mkdir(dir, 0o755)
+	err := os.Mkdir(dir, groupMode)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.Mkdir(filepath.Dir(dir), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
-			err = os.Mkdir(dir, 0o755)
+		if err = os.Mkdir(filepath.Dir(dir), groupMode); err == nil || errors.Is(err, fs.ErrExist) {
+			err = os.Mkdir(dir, groupMode)
 		}
 	}
 	if err != nil {
@@ -171,7 +171,7 @@ func (g *cgroup1) join(s *script, _ *process) (release func(), err error) {
 	var open []*os.File
 	release = func() {
 		for _, f := range open {
-			f.Close()
+			_ = f.Close()
 		}
 	}
 	self := s.refs.cstring("0")

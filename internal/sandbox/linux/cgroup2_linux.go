@@ -28,7 +28,7 @@ var _ cgroups = (*cgroups2)(nil)
 // into a group beside the sandboxes' then.
 func newV2(root, nodeID string) (*cgroups2, error) {
 	c := &cgroups2{parent: filepath.Join(root, groupPrefix+nodeID)}
-	if err := os.Mkdir(c.parent, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(c.parent, groupMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
 	err := set(root, "cgroup.subtree_control", v2Controllers)
@@ -49,7 +49,7 @@ func newV2(root, nodeID string) (*cgroups2, error) {
 // moveSelf moves this process into a leaf group of its own.
 func moveSelf(root, nodeID string) error {
 	leaf := filepath.Join(root, groupPrefix+"node-"+nodeID)
-	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(leaf, groupMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
 	return set(leaf, "cgroup.procs", "0")
@@ -100,7 +100,7 @@ func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {
 		return nil, fmt.Errorf("join cgroup %s: %w", g.dir, err)
 	}
 	p.cgroup = uint64(fd)
-	return func() { unix.Close(fd) }, nil
+	return func() { _ = unix.Close(fd) }, nil
 }
 
 func (g *cgroup2) usage() (sandbox.Usage, error) {

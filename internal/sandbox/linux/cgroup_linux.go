@@ -70,6 +70,9 @@ func quota(milliCPU int) (quota, period int64) {
 // groupPrefix starts the name of the cgroup that holds a node's sandboxes.
 const groupPrefix = "mayfly-"
 
+// groupMode is the permission of a cgroup's directory: its owner's alone.
+const groupMode = 0o700
+
 // findCgroups returns the machine's cgroups: version 1 if any of the controllers
 // that we use is there, else version 2, else none.
 func findCgroups(nodeID string) (cgroups, error) {
@@ -224,7 +227,7 @@ func killGroup(dir string) error {
 	if err != nil {
 		return fmt.Errorf("list cgroup: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// 0 is a process outside our pid namespace; killing it would kill us.
 		if pid, err := strconv.Atoi(lines.Text()); err == nil && pid > 0 && pid != os.Getpid() {

@@ -148,6 +148,9 @@ func checkSpec(spec *sandbox.Spec) error {
 		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" || !filepath.IsAbs(m.Source) {
 			return fault.New(fault.Invalid, "SandboxMount", "%q can't be mounted at %q: both must be clean absolute paths", m.Source, m.Target)
 		}
+		if _, err := os.Stat(m.Source); err != nil {
+			return fmt.Errorf("mount at %s: %w", m.Target, err)
+		}
 		for _, dir := range reserved {
 			if m.Target == dir || strings.HasPrefix(m.Target, dir+"/") {
 				return fault.New(fault.Invalid, "SandboxMount", "nothing can be mounted at %q: %s is the sandbox's own", m.Target, dir)

@@ -3,37 +3,32 @@
 package linux_test
 
 import (
-	"io"
-	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux"
+	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
 )
 
-func TestSmoke(t *testing.T) {
-	d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "smoke"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	t.Log(d.Gaps())
-	sb, err := d.Create(t.Context(), sandbox.Spec{ID: "a", MemoryBytes: 128 << 20, MilliCPU: 1000, PIDs: 100, OpenFiles: 1024, TmpBytes: 64 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, w, _ := os.Pipe()
-	p, err := sb.Start(t.Context(), sandbox.Command{Path: "/bin/sh", Args: []string{"sh", "-c", os.Getenv("CMD")}, Env: []string{"PATH=/usr/bin:/bin"}, Stdout: w, Stderr: w})
-	w.Close()
-	if err != nil {
-		sb.Destroy(t.Context())
-		t.Fatal(err)
-	}
-	b, _ := io.ReadAll(r)
-	<-p.Done()
-	u, err := sb.Usage()
-	t.Logf("%s\n%v %+v %v", b, p.Exit(), u, err)
-	if err := sb.Destroy(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func TestMain(m *testing.M) {
+	sandboxtest.Inside(hostile)
+	goleak.VerifyTestMain(m)
 }
+
+func newDriver(t *testing.T) sandbox.Driver {
+	t.Helper()
+	d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func TestSuite(t *testing.T) { sandboxtest.Run(t, newDriver) }

@@ -36,6 +36,14 @@ func (loopbackOnly) Close() error                { return nil }
 
 // Acquire makes a namespace; the policy does not matter to it.
 func (l loopbackOnly) Acquire(context.Context, function.Egress) (Namespace, error) {
+	n, err := l.acquire()
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (l loopbackOnly) acquire() (*namespace, error) {
 	s := new(script)
 	// The process shares our table of descriptors, so that what it opens stays.
 	p := process{flags: unix.CLONE_FILES | unix.CLONE_NEWNET}
@@ -126,7 +134,7 @@ func (n *namespace) Listen(_ context.Context, where string) (net.Listener, error
 		return nil, errors.Join(err, closeFD(fd))
 	}
 	f := os.NewFile(*fd, "listener")
-	defer f.Close() // FileListener duplicates it
+	defer func() { _ = f.Close() }() // FileListener duplicates it
 	return net.FileListener(f)
 }
 

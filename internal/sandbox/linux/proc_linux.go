@@ -43,7 +43,7 @@ func newProc(pid int) (*proc, error) {
 
 func (p *proc) wait() {
 	defer close(p.done)
-	defer p.fd.Close()
+	defer func() { _ = p.fd.Close() }()
 	var status unix.WaitStatus
 	conn, err := p.fd.SyscallConn()
 	if err == nil {

@@ -87,6 +87,9 @@ func (s *Sandbox) Listen(ctx context.Context, address string) (net.Listener, err
 // Start runs the sandbox's first process. It is process 1 of the sandbox, so
 // signals that it has no handler for are ignored, except SIGKILL and SIGSTOP.
 func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

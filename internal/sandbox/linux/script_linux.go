@@ -96,11 +96,9 @@ func (s *script) start(p process) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("make a process: %w", err)
 	}
-	inner := 0
 	if s.inner != nil {
-		inner = int(*s.inner)
 		reap(pid)
-		pid = inner
+		pid = int(*s.inner)
 	}
 	if rep.failed == 0 {
 		return pid, nil
@@ -124,7 +122,7 @@ func (s *script) finish(p process) error {
 // reap waits for a process of ours that has ended or is about to.
 func reap(pid int) {
 	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR { //nolint:errorlint // a system call returns the bare errno
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
 			return
 		}
 	}
@@ -149,10 +147,6 @@ func (s *script) restrict(target string, attrs uint64) {
 	attr := &unix.MountAttr{Attr_set: attrs}
 	s.do("restrict "+target, unix.SYS_MOUNT_SETATTR, atFDCWD, s.refs.cstring(target), unix.AT_RECURSIVE,
 		address(&s.refs, attr), mountAttrSize)
-}
-
-func (s *script) mkdir(path string, mode uintptr) {
-	s.do("make directory "+path, unix.SYS_MKDIRAT, atFDCWD, s.refs.cstring(path), mode)
 }
 
 // ensureDir makes a directory unless there is one.

@@ -1,14 +1,12 @@
 package linux
 
 import (
-	"context"
 	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"mayfly.dev/mayfly/internal/fault"
-	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -32,7 +30,8 @@ func (s *Sandbox) script(cmd *sandbox.Command) (sc *script, how process, release
 		become = &id
 		sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
 	} else {
-		how = s.enterUserNamespace(sc, how)
+		s.enterUserNamespace(sc, how)
+		how = process{}
 	}
 	sc.do("start a session", unix.SYS_SETSID)
 	sc.do("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&sc.refs, new(uint64)), 0, 8)
@@ -53,13 +52,12 @@ func (s *Sandbox) script(cmd *sandbox.Command) (sc *script, how process, release
 // enterUserNamespace makes the script enter the sandbox's user namespace first.
 // The new namespaces belong to it, so they are made from inside, by a second
 // process: only one that is new can be in a new pid namespace.
-func (s *Sandbox) enterUserNamespace(sc *script, how process) process {
+func (s *Sandbox) enterUserNamespace(sc *script, how process) {
 	if ns, ok := s.ns.(*namespace); ok {
 		sc.do("enter the user namespace", unix.SYS_SETNS, *ns.user, unix.CLONE_NEWUSER)
 	}
 	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
 	sc.fork(how)
-	return process{}
 }
 
 // finishScript confines the process and executes cmd.
@@ -91,16 +89,13 @@ func (d *Driver) stdio(cmd *sandbox.Command) []*os.File {
 	return append(list, cmd.Files...)
 }
 
-// What a probe is made of: enough for the script, too little to run anything.
-var (
-	noEgress  = function.Egress{Mode: function.EgressNone}
-	probeSpec = sandbox.Spec{ID: "probe", TmpBytes: 1 << 20, PIDs: 1, OpenFiles: 64}
-)
+// probeSpec is what a probe is made of.
+var probeSpec = sandbox.Spec{ID: "probe", TmpBytes: 1 << 20, PIDs: 1, OpenFiles: 64}
 
 // probe makes a namespace and a root once, to find out at start whether this
 // machine lets us, and to say so.
 func (d *Driver) probe() error {
-	ns, err := d.network.Acquire(context.Background(), noEgress)
+	ns, err := loopbackOnly{userNS: !d.privileged}.acquire()
 	if err != nil {
 		return d.unsupported(err)
 	}

@@ -32,8 +32,12 @@ type report struct{ failed, errno uintptr }
 
 // cloneArgs is the kernel's struct clone_args.
 type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal     uint64
-	stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+	flags      uint64
+	_          [2]uint64 // pidfd, child_tid
+	parentTID  uint64
+	exitSignal uint64
+	_          [5]uint64 // stack, stack_size, tls, set_tid, set_tid_size
+	cgroup     uint64
 }
 
 // spawn makes a process by clone3 and returns its id, or a negative errno. The
@@ -70,7 +74,7 @@ func (r *referents) cstring(v string) uintptr {
 // bytes returns the address of b's first byte; b must not be empty.
 func (r *referents) bytes(b []byte) uintptr {
 	r.values = append(r.values, b)
-	return uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return uintptr(unsafe.Pointer(unsafe.SliceData(b))) //nolint:gosec // system calls take addresses
 }
 
 // cstringArray returns the address of a NULL-terminated array of strings.
@@ -80,21 +84,21 @@ func (r *referents) cstringArray(list []string) uintptr {
 		array[i] = r.cstring(v)
 	}
 	r.values = append(r.values, array)
-	return uintptr(unsafe.Pointer(unsafe.SliceData(array)))
+	return uintptr(unsafe.Pointer(unsafe.SliceData(array))) //nolint:gosec // system calls take addresses
 }
 
 // address returns the address of *v, which must be on the heap: every caller
 // hands over what it has just made with new or a composite literal.
 func address[T any](r *referents, v *T) uintptr {
 	r.values = append(r.values, v)
-	return uintptr(unsafe.Pointer(v))
+	return uintptr(unsafe.Pointer(v)) //nolint:gosec // system calls take addresses
 }
 
 // run makes a process from args that runs ops. It returns the process's id,
 // which the caller must reap, and what the process reported.
 func run(args *cloneArgs, ops []op, refs *referents) (pid int, rep report, err error) {
 	result := new(report)
-	ret := spawn(args, cloneArgsSize, unsafe.SliceData(ops), uintptr(len(ops)), result)
+	ret := spawn(args, cloneArgsSize, unsafe.SliceData(ops), uintptr(len(ops)), result) //nolint:gosec // system calls take addresses
 	runtime.KeepAlive(ops)
 	runtime.KeepAlive(refs)
 	if n := int(ret); n < 0 {

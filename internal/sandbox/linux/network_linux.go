@@ -1,0 +1,21 @@
+package linux
+
+import (
+	"context"
+
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/sandbox/linux/egress"
+)
+
+// Egress returns the network that m makes.
+func Egress(m *egress.Manager) Network { return managed{m} }
+
+type managed struct{ *egress.Manager }
+
+func (m managed) Acquire(ctx context.Context, policy function.Egress) (Namespace, error) {
+	ns, err := m.Manager.Acquire(ctx, policy)
+	if err != nil {
+		return nil, err // not a nil *egress.Namespace in a Namespace
+	}
+	return ns, nil
+}
