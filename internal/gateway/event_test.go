@@ -1,0 +1,168 @@
+package gateway_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mayfly.dev/mayfly/internal/invocation"
+)
+
+func TestEvent(t *testing.T) {
+	w := newWorld()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost,
+		"/p%61th/%2F?b=1&a=%26+x&b=&flag&%zz=%zz&b=3", strings.NewReader(`{"ä":"\"`+"\x01"+`"}`))
+	r.Host = urlID + ".lambda-url.us-east-1.localhost:8080"
+	r.RemoteAddr = "192.0.2.7:4321"
+	r.Header = http.Header{
+		"Content-Type": {"application/json; charset=utf-8"}, "X-Two": {"1", "2"}, "User-Agent": {`quo"te`},
+		"Cookie": {"a=1; b=2", "c=3"}, "Connection": {"close, x-private"}, "X-Private": {"p"}, "Te": {"trailers"},
+		"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"https"}, "X-Amzn-Trace-Id": {"Root=1-2-3"},
+	}
+	before := time.Now().Truncate(time.Second)
+	w.gateway().ServeHTTP(httptest.NewRecorder(), r)
+	e := event(t, w)
+	rc := e["requestContext"].(map[string]any)
+	stamp, err := time.Parse("02/Jan/2006:15:04:05 -0700", rc["time"].(string))
+	if err != nil || stamp.Before(before) || !strings.HasSuffix(rc["time"].(string), " +0000") {
+		t.Errorf("time = %v: %v", rc["time"], err)
+	}
+	if epoch := time.UnixMilli(int64(rc["timeEpoch"].(float64))); epoch.Before(before) || time.Since(epoch) > time.Minute {
+		t.Errorf("timeEpoch = %v", epoch)
+	}
+	delete(rc, "time")
+	delete(rc, "timeEpoch")
+	want := map[string]any{
+		"version": "2.0", "routeKey": "$default", "rawPath": "/p%61th/%2F", "rawQueryString": "b=1&a=%26+x&b=&flag&%zz=%zz&b=3",
+		"cookies": []any{"a=1", "b=2", "c=3"},
+		"headers": map[string]any{
+			"content-type": "application/json; charset=utf-8", "x-two": "1,2", "user-agent": `quo"te`,
+			"host": r.Host, "x-forwarded-for": "203.0.113.9, 192.0.2.7", "x-forwarded-proto": "http", "x-forwarded-port": "8080",
+			"x-amzn-trace-id": "Root=1-2-3",
+		},
+		"queryStringParameters": map[string]any{"b": "1,,3", "a": "& x", "flag": "", "%zz": "%zz"},
+		"requestContext": map[string]any{
+			"accountId": "000000000000", "apiId": urlID, "domainName": urlID + ".lambda-url.us-east-1.localhost", "domainPrefix": urlID,
+			"http": map[string]any{
+				"method": "POST", "path": "/p%61th/%2F", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7", "userAgent": `quo"te`,
+			},
+			"requestId": w.last.ID, "routeKey": "$default", "stage": "$default",
+		},
+		"body": `{"ä":"\"` + "\x01" + `"}`, "isBase64Encoded": false,
+	}
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+	inv := w.last
+	if inv.ARN != "arn:aws:lambda:us-east-1:000000000000:function:hello" || inv.Trigger != "url" || inv.TraceID != "Root=1-2-3" || inv.Received.IsZero() {
+		t.Errorf("invocation = %+v", inv)
+	}
+}
+
+func TestEventWithoutOptionalParts(t *testing.T) {
+	w := newWorld()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fn/default/hello?", http.NoBody)
+	w.gateway().ServeHTTP(httptest.NewRecorder(), r)
+	e := event(t, w)
+	for _, name := range []string{"body", "cookies", "queryStringParameters"} {
+		if _, ok := e[name]; ok {
+			t.Errorf("%s is there: %v", name, e[name])
+		}
+	}
+	if !strings.HasPrefix(w.last.TraceID, "Root=1-") || len(w.last.TraceID) != len("Root=1-01234567-0123456789abcdef01234567") {
+		t.Errorf("trace id = %q", w.last.TraceID)
+	}
+}
+
+func TestBodiesByContentType(t *testing.T) {
+	tests := []struct {
+		contentType, encoding, body string
+		text                        bool
+	}{
+		{"text/html; charset=utf-8", "", "<p>", true},
+		{"application/json", "", "{}", true},
+		{"application/xml", "", "<a/>", true},
+		{"application/javascript", "", "1", true},
+		{"application/cloudevents+json", "", "{}", true},
+		{"image/svg+xml", "", "<svg/>", true},
+		{"application/x-www-form-urlencoded", "", "a=b", false},
+		{"multipart/form-data; boundary=x", "", "--x--", false},
+		{"application/octet-stream", "", "abc", false},
+		{"", "", "abc", false},
+		{"text/plain", "gzip", "abc", false},
+		{"text/plain", "", "\xff\xfe", false},
+		{"image/png", "", "", true},
+	}
+	for _, tt := range tests {
+		w := newWorld()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/fn/default/hello", strings.NewReader(tt.body))
+		r.Header.Set("Content-Type", tt.contentType)
+		r.Header.Set("Content-Encoding", tt.encoding)
+		w.gateway().ServeHTTP(httptest.NewRecorder(), r)
+		e := event(t, w)
+		body, _ := e["body"].(string)
+		if e["isBase64Encoded"] == true {
+			decoded, err := base64.StdEncoding.DecodeString(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = string(decoded)
+		}
+		if e["isBase64Encoded"] == tt.text || body != tt.body {
+			t.Errorf("%s %s: body %q, isBase64Encoded %v; want %q, %t", tt.contentType, tt.encoding, body, e["isBase64Encoded"], tt.body, !tt.text)
+		}
+	}
+}
+
+// FuzzEvent checks that whatever comes in, the event is JSON and says it.
+func FuzzEvent(f *testing.F) {
+	f.Add("/a%20b", "a=1&b", "x-h", "v", "body")
+	f.Add("//", "%zz&=&&", "cookie", "a;;b", "\xff\x00\u2028")
+	f.Fuzz(func(t *testing.T, path, query, name, value, body string) {
+		w := newWorld()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+		r.RequestURI, r.URL.RawQuery = "/fn/default/hello/"+path, query
+		r.Header = http.Header{http.CanonicalHeaderKey(name): {value}, "Content-Type": {"text/plain"}}
+		w.gateway().ServeHTTP(httptest.NewRecorder(), r)
+		if w.last == nil {
+			return // refused
+		}
+		e := event(t, w)
+		got := e["rawPath"].(string)
+		if want, _, _ := strings.Cut("/"+path, "?"); utf8.ValidString(path) && got != want {
+			t.Errorf("rawPath = %q, want %q", got, want)
+		}
+		if utf8.ValidString(query) && e["rawQueryString"] != query {
+			t.Errorf("rawQueryString = %q, want %q", e["rawQueryString"], query)
+		}
+		if e["isBase64Encoded"] == false && body != "" && e["body"] != body {
+			t.Errorf("body = %q, want %q", e["body"], body)
+		}
+	})
+}
+
+func BenchmarkGateway(b *testing.B) {
+	w := newWorld()
+	reply, err := json.Marshal(map[string]any{"statusCode": 200, "headers": map[string]string{"content-type": "text/plain"}, "body": "hello"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	res := &invocation.Result{Payload: reply, ContentType: "application/json"}
+	w.invoke = func(context.Context, *invocation.Invocation) (*invocation.Result, error) { return res, nil }
+	g := w.gateway()
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/fn/default/hello/path?a=1&b=2", http.NoBody)
+	r.Header.Set("User-Agent", "bench/1.0")
+	r.Header.Set("Accept", "*/*")
+	b.ReportAllocs()
+	for b.Loop() {
+		g.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
