@@ -40,8 +40,14 @@ func BenchmarkWarmInvoke(b *testing.B) {
 func BenchmarkColdInvoke(b *testing.B) {
 	for family, s := range hello {
 		b.Run(string(family), func(b *testing.B) {
+			s.adapter = newAdapter(b)
+			if err := s.adapter.Prepare(b.Context(), interpreter(b, family)); err != nil {
+				b.Fatal(err)
+			}
 			for b.Loop() {
-				start(b, s).call(`{"name":"world"}`)
+				d := start(b, s)
+				d.call(`{"name":"world"}`)
+				d.stop()
 			}
 		})
 	}

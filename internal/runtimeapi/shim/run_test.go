@@ -91,14 +91,24 @@ type spec struct {
 	handler string
 	env     map[string]string
 	files   map[string]string
-	json    bool // the log format
+	json    bool          // the log format
+	adapter *shim.Adapter // nil: a new one
+}
+
+func newAdapter(t testing.TB) *shim.Adapter {
+	t.Helper()
+	a, err := shim.New(shim.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func deploy(t testing.TB, s spec) *deployed {
 	t.Helper()
-	adapter, err := shim.New(shim.Config{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
+	adapter := s.adapter
+	if adapter == nil {
+		adapter = newAdapter(t)
 	}
 	in := interpreter(t, s.family)
 	v := &function.Version{Function: "hello", Number: function.Latest}
@@ -108,6 +118,7 @@ func deploy(t testing.TB, s spec) *deployed {
 	}
 	v.Fill()
 	d := &deployed{t: t, output: &transcript{}, sandbox: newSandbox(t, adapter.Mounts(in), writeFiles(t, s.files))}
+	var err error
 	d.session, err = adapter.Launch(t.Context(), d.sandbox, runtimeapi.Launch{
 		Environment: "e1", Version: v, Interpreter: in, Output: d.output.add,
 		Env: runtimeapi.Environ(v, runtimeapi.Params{Environment: "e1", Region: "us-east-1", Interpreter: in}),
@@ -115,15 +126,17 @@ func deploy(t testing.TB, s spec) *deployed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := d.sandbox.Destroy(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := d.session.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(d.stop)
 	return d
+}
+
+func (d *deployed) stop() {
+	if err := d.sandbox.Destroy(context.Background()); err != nil {
+		d.t.Error(err)
+	}
+	if err := d.session.Close(); err != nil {
+		d.t.Error(err)
+	}
 }
 
 // start is deploy and a successful init phase.

@@ -4,6 +4,8 @@ import os
 import sys
 import time
 
+from . import codec
+
 
 class _Fields:
     """An object whose attributes come from a dictionary; missing ones are None."""
@@ -54,7 +56,7 @@ class ClientContext(_Fields):
 class LambdaContext:
     """What a handler may know of its invocation."""
 
-    def __init__(self, meta, parse):
+    def __init__(self, meta):
         env = os.environ.get
         self.aws_request_id = meta["requestId"]
         self.invoked_function_arn = meta["arn"]
@@ -64,8 +66,8 @@ class LambdaContext:
         self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
         self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
         self.tenant_id = None
-        self.identity = CognitoIdentity(_object(meta.get("cognitoIdentity"), parse) or {})
-        client = _object(meta.get("clientContext"), parse)
+        self.identity = CognitoIdentity(_object(meta.get("cognitoIdentity")) or {})
+        client = _object(meta.get("clientContext"))
         self.client_context = None if client is None else ClientContext(client)
         self._deadline = meta["deadline"]
 
@@ -81,12 +83,12 @@ class LambdaContext:
         )
 
 
-def _object(text, parse):
+def _object(text):
     """Returns the JSON object in text; None if there is none."""
     if not text:
         return None
     try:
-        value = parse(text)
+        value = codec.loads(text)
     except ValueError:  # the platform passes on what the caller wrote
         return None
     return value if isinstance(value, dict) else None

@@ -1,11 +1,10 @@
 """Serving: binds this process to a function and runs its handler."""
 
 import builtins
-import json
 import os
 import sys
 
-from . import context, failure, frames, load, logs, output
+from . import codec, context, failure, frames, load, logs, output
 from .failure import RuntimeFailure
 
 
@@ -16,12 +15,12 @@ def main():
     kind, _, meta, _ = frames.receive()
     if kind != frames.INIT:
         os._exit(1)
-    handler = _init(json.loads(meta))
+    handler = _init(codec.loads(meta))
     frames.send(frames.READY, 0, 0, b"", b"")
     while True:
         kind, number, meta, payload = frames.receive()
         if kind == frames.INVOKE:
-            _invoke(handler, number, json.loads(meta), payload)
+            _invoke(handler, number, codec.loads(meta), payload)
 
 
 def _init(meta):
@@ -76,31 +75,19 @@ def _trace(trace_id):
 
 def _call(handler, meta, payload):
     try:
-        event = json.loads(payload)
+        event = codec.loads(payload)
     except ValueError as error:
         raise RuntimeFailure("UnmarshalError", "Unable to unmarshal input: {}".format(error)) from error
-    result = handler(event, context.LambdaContext(meta, json.loads))
+    result = handler(event, context.LambdaContext(meta))
     try:
-        return _encode(result).encode("utf-8")
+        return codec.dumps(result).encode("utf-8")
     except Exception as error:
         raise RuntimeFailure("MarshalError", "Unable to marshal response: {}".format(error)) from error
-
-
-def _default(value):
-    """Gives decimals a JSON form, as AWS Lambda does; nothing else has one."""
-    decimal = sys.modules.get("decimal")
-    if decimal is not None and isinstance(value, decimal.Decimal):
-        whole = value.is_finite() and value == value.to_integral_value()
-        return int(value) if whole else float(value)
-    raise TypeError("Object of type {} is not JSON serializable".format(type(value).__name__))
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, default=_default).encode
 
 
 def _report(kind, number, failed):
     """Logs a failure and sends it."""
     output.flush()
     output.event(True, failure.log_text(failed))
-    meta = json.dumps({"errorType": failed["errorType"][:1024]}).encode()
-    frames.send(kind, 0, number, meta, json.dumps(failed, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    meta = codec.dumps({"errorType": failed["errorType"][:1024]}).encode("utf-8", "backslashreplace")
+    frames.send(kind, 0, number, meta, codec.dumps(failed).encode("utf-8", "backslashreplace"))
