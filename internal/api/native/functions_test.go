@@ -141,8 +141,8 @@ func TestPutWithoutWaitIsAccepted(t *testing.T) {
 	b.functions.unsettled = true
 	resp := b.raw(t, http.MethodPut, "/v1/namespaces/default/functions/slow?wait=false", token,
 		`{"settings":{"runtime":"provided.al2023"},"code":{"sha256":"`+strings.Repeat("a", 64)+`","sizeBytes":1}}`)
-	if resp.StatusCode != http.StatusAccepted || resp.Header.Get("ETag") != `"r1"` {
-		t.Errorf("got %s with ETag %s, want 202 with the revision", resp.Status, resp.Header.Get("ETag"))
+	if resp.status != http.StatusAccepted || resp.header.Get("ETag") != `"r1"` {
+		t.Errorf("got %d with ETag %s, want 202 with the revision", resp.status, resp.header.Get("ETag"))
 	}
 }
 

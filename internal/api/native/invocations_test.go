@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -88,8 +89,8 @@ func TestThrottleSaysWhenToComeBack(t *testing.T) {
 		t.Errorf("got %#v, want Throttled after 1.5 s", err)
 	}
 	resp := b.raw(t, "POST", "/v1/namespaces/default/functions/hello/invocations", token, "{}")
-	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "2" {
-		t.Errorf("got %s, Retry-After %q, want 429 and 2", resp.Status, resp.Header.Get("Retry-After"))
+	if resp.status != http.StatusTooManyRequests || resp.header.Get("Retry-After") != "2" {
+		t.Errorf("got %d, Retry-After %q, want 429 and 2", resp.status, resp.header.Get("Retry-After"))
 	}
 }
 

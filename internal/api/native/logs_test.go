@@ -3,6 +3,7 @@ package native_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -181,7 +182,7 @@ func TestDescriptionIsCurrent(t *testing.T) {
 	}
 	b := newBench(t)
 	resp := b.raw(t, "GET", "/v1/openapi.json", "", "")
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/openapi+json" {
-		t.Errorf("got %s, %s", resp.Status, resp.Header.Get("Content-Type"))
+	if resp.status != http.StatusOK || resp.header.Get("Content-Type") != "application/openapi+json" {
+		t.Errorf("got %d, %s", resp.status, resp.header.Get("Content-Type"))
 	}
 }
