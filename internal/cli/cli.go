@@ -94,7 +94,7 @@ with "mayfly deploy", call it with "mayfly invoke" or by its URL.`,
   mayfly init hello && mayfly deploy hello    # in another
   mayfly invoke hello --data '{"name": "you"}'`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2, Args: knownCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.endpoint, "endpoint", "", "control plane of the node (MAYFLY_ENDPOINT; default http://127.0.0.1:9000)")

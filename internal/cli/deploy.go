@@ -47,7 +47,7 @@ first, and settings are what the manifest says.`,
   mayfly deploy hello.py --name greeter --memory 256 --env GREETING=hi
   mayfly deploy function.zip --runtime nodejs22.x --handler index.handler
   mayfly deploy examples/app --plan`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.given = cmd.Flags()
 			path := "."

@@ -53,19 +53,28 @@ func classify(err error) (kind fault.Kind, reason, detail string) {
 		return e.Kind, e.Reason, e.Detail
 	case errors.Is(err, context.Canceled):
 		return fault.Unavailable, "Interrupted", "interrupted"
-	case strings.HasPrefix(err.Error(), "unknown command"):
-		return fault.Invalid, "Usage", strings.ReplaceAll(err.Error(), "\n", " ")
 	default:
 		return fault.Internal, "", err.Error()
 	}
 }
 
-// noArgs and exactArgs are cobra's checks in our words.
+// noArgs and its siblings are cobra's checks in our words.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage("unexpected argument %q", args[0])
 	}
 	return nil
+}
+
+// knownCommand refuses what is no command, with what may be meant.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return usage("there is no command %q: is it %s?", args[0], strings.Join(near, ", "))
+	}
+	return usage("there is no command %q", args[0])
 }
 
 func exactArgs(names ...string) cobra.PositionalArgs {
@@ -79,4 +88,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 	}
+}
+
+func atMostOne(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usage("unexpected argument %q", args[1])
+	}
+	return nil
 }

@@ -24,7 +24,7 @@ func (a *app) initCommand() *cobra.Command {
 		Long:  "Writes a small function and its mayfly.yaml into DIR, or into the current folder.\n\nTemplates:\n" + strings.Join(lines, "\n"),
 		Example: `  mayfly init hello
   mayfly init api --template typescript`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
