@@ -95,6 +95,7 @@ func Answer(tb testing.TB, address string, visit func(from netip.AddrPort)) {
 
 // answer serves in the namespace of the calling thread until the test ends.
 func answer(tb testing.TB, address string, visit func(netip.AddrPort)) error {
+	tb.Helper()
 	var lc net.ListenConfig
 	streams, err := lc.Listen(context.Background(), "tcp4", address)
 	if err != nil {

@@ -9,8 +9,8 @@
 // Each sandbox that may send has a veth pair into one router namespace that the
 // manager owns. There, and not in the sandbox and not in the node's namespace,
 // the policies are kept: a device's group number is its policy, so that giving
-// a pooled namespace to a function costs nothing for "internet" and one message
-// for "allow". What leaves the router has the uplink's address, and the node's
+// a pooled namespace to a function costs nothing for "internet", and one message
+// for "allow" with a list that is in use. What leaves the router has the uplink's address, and the node's
 // namespace sees one further device and two tables however many sandboxes run:
 // the rest of the host's network configuration, and whatever watches it, is
 // left alone.
@@ -58,7 +58,7 @@
 // # Concurrency
 //
 // All exported methods are safe for concurrent use. Locks, outermost first:
-// Namespace.mu, policies.mu, addresses.mu. No lock is held while waiting for a
+// Manager.life, Namespace.mu, policies.mu, addresses.mu. No lock is held while waiting for a
 // packet. Threads that visit another namespace are locked to their goroutine
 // and return to the node's before they are unlocked; one that can't return is
 // thrown away.

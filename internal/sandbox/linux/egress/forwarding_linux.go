@@ -74,7 +74,7 @@ func (o *outside) installGuard() error {
 			devices = append(devices, nftables.SetElement{Key: deviceName(name)})
 		}
 	}
-	conn, err := nftables.New(nftables.WithNetNSFd(int(o.ns.Fd())))
+	conn, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("speak to nftables: %w", err)
 	}

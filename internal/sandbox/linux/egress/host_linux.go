@@ -47,9 +47,9 @@ func openOutside(nodeID string) (*outside, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the node's network namespace: %w", err)
 	}
-	links, err := routes(ns)
+	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, errors.Join(err, ns.Close())
+		return nil, errors.Join(fmt.Errorf("speak to the kernel of network devices: %w", err), ns.Close())
 	}
 	sum := sha256.Sum256([]byte(nodeID))
 	var start [2]byte
@@ -187,14 +187,29 @@ func (o *outside) connect(ctx context.Context, r *router, addrs *addresses) erro
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("turn IPv6 off on the uplink: %w", err)
 	}
+	if err := up(r.links, uplinkName, far); err != nil {
+		return err
+	}
 	if err := up(o.links, o.device(), near); err != nil {
 		return err
 	}
-	if err := up(r.links, uplinkName, far); err != nil {
+	if err := settled(r.links); err != nil {
 		return err
 	}
 	if err := r.links.RouteAdd(&netlink.Route{Gw: near.AsSlice()}); err != nil {
 		return fmt.Errorf("route sandboxes to the node: %w", err)
+	}
+	return nil
+}
+
+// settled waits for the end of the uplink that was brought up first.
+func settled(h *netlink.Handle) error {
+	link, err := h.LinkByName(uplinkName)
+	if err == nil {
+		err = carries(h, link.Attrs().Index)
+	}
+	if err != nil {
+		return fmt.Errorf("bring up the uplink: %w", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // the process ends, however it ends, and refuses others to change it.
 func (o *outside) installTable(router netip.Addr) error {
 	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: o.table()}
-	conn, err := nftables.New(nftables.WithNetNSFd(int(o.ns.Fd())), nftables.AsLasting(),
+	conn, err := nftables.New(nftables.AsLasting(),
 		nftables.WithSockOptions(func(c *mdl.Conn) error { return createOwned(c, table) }))
 	if err != nil {
 		return fmt.Errorf("add the node's table: %w", err)
@@ -39,7 +39,7 @@ func (o *outside) installTable(router netip.Addr) error {
 	r.rule(pre, from(device), []expr.Any{field(sourceOffset), &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: router.AsSlice()}}, drop())
 	r.rule(pre, from(device), []expr.Any{
 		&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(addressOne)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_UNICAST)},
 	}, goTo(refuse))
 
 	input := r.hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, *nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
@@ -96,7 +96,7 @@ func createOwned(c *mdl.Conn, t *nftables.Table) error {
 
 // tables lists the names of the host's tables of our family.
 func (o *outside) tables() (*nftables.Conn, []string, error) {
-	conn, err := nftables.New(nftables.WithNetNSFd(int(o.ns.Fd())))
+	conn, err := nftables.New()
 	if err != nil {
 		return nil, nil, fmt.Errorf("speak to nftables: %w", err)
 	}

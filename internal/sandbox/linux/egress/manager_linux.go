@@ -44,8 +44,11 @@ type Manager struct {
 	fillers sync.WaitGroup // fill the pools; end with stop
 	reaper  sync.WaitGroup // ends with dead
 	dead    chan struct{}
-	once    sync.Once
-	closed  error
+
+	// life is read-locked while the router is used and locked to end that: with
+	// its handles closed, the netlink library would act on the node's namespace.
+	life   sync.RWMutex
+	closed bool
 }
 
 // New sets up the node's side of the sandboxes' network, in the network
@@ -147,6 +150,11 @@ func (m *Manager) Sweep(ctx context.Context) error {
 // every policy gives lo alone. Unsupported, reason "NetworkNamespace": this
 // process may not make network namespaces at all.
 func (m *Manager) Acquire(ctx context.Context, e function.Egress) (*Namespace, error) {
+	m.life.RLock()
+	defer m.life.RUnlock()
+	if m.closed {
+		return nil, fault.New(fault.Unavailable, "Closed", "the node is stopping")
+	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -174,7 +182,7 @@ func (m *Manager) Acquire(ctx context.Context, e function.Egress) (*Namespace, e
 		return nil, err
 	}
 	if err := n.open(ctx, e, spans, permit); err != nil {
-		return nil, errors.Join(err, n.Release())
+		return nil, errors.Join(err, n.release(m.condemn))
 	}
 	return n, nil
 }
@@ -223,7 +231,7 @@ func (m *Manager) makeWired(ctx context.Context) (*Namespace, error) {
 		m.addresses.free(addr)
 		return nil, err
 	}
-	return nil, errors.Join(err, m.retire(n.wire, nil))
+	return nil, errors.Join(err, m.condemn(n.wire, nil))
 }
 
 // connect does the part of making a namespace that is done inside.
@@ -251,14 +259,21 @@ func (m *Manager) slot(ctx context.Context, do func() error) error {
 
 // retire ends a wire's traffic at once and has it removed in the background.
 func (m *Manager) retire(w *wire, p *policy) error {
+	m.life.RLock()
+	defer m.life.RUnlock()
+	if m.closed {
+		return nil // the router went, and the wire with it
+	}
+	return m.condemn(w, p)
+}
+
+// condemn is retire for those who know that the router is there.
+func (m *Manager) condemn(w *wire, p *policy) error {
 	err := m.router.condemn(w)
 	if p != nil {
 		err = errors.Join(err, m.policies.give(p))
 	}
-	select {
-	case m.doomed <- w:
-	case <-m.dead: // the router goes, and the wire with it
-	}
+	m.doomed <- w
 	return err
 }
 
@@ -298,15 +313,19 @@ func (m *Manager) bury(w *wire) {
 // Close removes the router, the uplink and the tables. Namespaces must be
 // released first. It may be called twice.
 func (m *Manager) Close() error {
-	m.once.Do(func() {
-		m.stop()
-		m.fillers.Wait()
-		close(m.dead)
-		m.reaper.Wait()
-		if m.router != nil {
-			m.closed = m.router.close()
-		}
-		m.closed = errors.Join(m.closed, m.outside.close())
-	})
-	return m.closed
+	m.stop()
+	m.fillers.Wait()
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	close(m.dead)
+	m.reaper.Wait()
+	var err error
+	if m.router != nil {
+		err = m.router.close()
+	}
+	return errors.Join(err, m.outside.close())
 }

@@ -74,7 +74,9 @@ func (n *Namespace) ResolvConf() []byte {
 // Release ends all traffic, closes the listeners and lets the namespace go; the
 // kernel frees it when no process and no connection is left in it. It may be
 // called twice.
-func (n *Namespace) Release() error {
+func (n *Namespace) Release() error { return n.release(n.m.retire) }
+
+func (n *Namespace) release(retire func(*wire, *policy) error) error {
 	n.mu.Lock()
 	if n.released {
 		n.mu.Unlock()
@@ -95,7 +97,7 @@ func (n *Namespace) Release() error {
 		n.names.close()
 	}
 	if n.wire != nil {
-		errs = append(errs, n.m.retire(n.wire, n.policy))
+		errs = append(errs, retire(n.wire, n.policy))
 	}
 	return errors.Join(append(errs, n.ns.Close())...)
 }
@@ -112,7 +114,7 @@ func (n *Namespace) open(ctx context.Context, e function.Egress, spans []span, p
 		n.names.serve(ctx, permit)
 	}
 	if e.Mode == function.EgressInternet {
-		return n.m.router.assign(n.wire, groupInternet)
+		return nil // as it was made
 	}
 	p, err := n.m.policies.take(spans)
 	if err != nil {

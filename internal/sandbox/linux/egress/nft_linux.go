@@ -15,12 +15,9 @@ const (
 	destinationOffset = 16
 )
 
-// Flags of a table and of a reverse-path lookup that x/sys lacks.
-const (
-	tableOwned   = 0x2 // NFT_TABLE_F_OWNER: the table ends with the socket that made it
-	addressLocal = 2   // RTN_LOCAL
-	addressOne   = 1   // RTN_UNICAST
-)
+// tableOwned is NFT_TABLE_F_OWNER, which x/sys lacks: the table ends with the
+// socket that made it.
+const tableOwned = 0x2
 
 // ruleset gathers the rules of one table. Nothing reaches the kernel before the
 // connection is flushed, and then all of it or nothing.
@@ -100,6 +97,10 @@ func from(device string) []expr.Any {
 }
 
 func to(device string) []expr.Any { return meta(expr.MetaKeyOIFNAME, expr.CmpOpEq, deviceName(device)) }
+
+func notFrom(device string) []expr.Any {
+	return meta(expr.MetaKeyIIFNAME, expr.CmpOpNeq, deviceName(device))
+}
 
 func notTo(device string) []expr.Any {
 	return meta(expr.MetaKeyOIFNAME, expr.CmpOpNeq, deviceName(device))

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -84,13 +85,14 @@ type wire struct {
 const firstIndex = 1000
 
 // connect wires the namespace of the calling thread, which is open as ns, to
-// the router. The wire carries nothing before its group is set.
+// the router. Nobody is inside yet, so it may have the usual policy at once:
+// a pooled namespace then needs no message to the kernel to be given away.
 func (r *router) connect(ns *os.File, addr netip.Addr, offset uint32) (*wire, error) {
 	w := &wire{address: addr, index: firstIndex + int(offset)}
 	end := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{
 			Name: "s" + strconv.FormatUint(uint64(offset), 10), Index: w.index, MTU: r.mtu,
-			Flags: net.FlagUp, TxQLen: -1, Group: groupNone,
+			Flags: net.FlagUp, TxQLen: -1, Group: groupInternet,
 		},
 		PeerName: "eth0", PeerNamespace: netlink.NsFd(ns.Fd()), PeerTxQLen: -1,
 	}
@@ -98,6 +100,9 @@ func (r *router) connect(ns *os.File, addr netip.Addr, offset uint32) (*wire, er
 		return nil, fmt.Errorf("add a sandbox's devices: %w", err)
 	}
 	err := r.inside(addr)
+	if err == nil {
+		err = carries(r.links, w.index)
+	}
 	if err == nil {
 		err = r.links.RouteAdd(&netlink.Route{LinkIndex: w.index, Dst: host(addr).IPNet, Scope: netlink.SCOPE_LINK})
 	}
@@ -128,6 +133,28 @@ func (r *router) inside(addr netip.Addr) error {
 		LinkIndex: eth0.Attrs().Index, Gw: r.gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK),
 	})
 }
+
+// carries waits until a device sends what it is given. The kernel brings a veth
+// to that state in the background once its other end is up; a first packet that
+// comes before is lost, and TCP sends it again only after a second. Recent
+// kernels finish the work when asked for the state.
+func carries(h *netlink.Handle, index int) error {
+	for range carrierTries {
+		link, err := h.LinkByIndex(index)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		<-time.After(time.Millisecond)
+	}
+	return nil // it will; the first packet may just be late
+}
+
+// carrierTries bounds how often, at intervals of a millisecond, a device's
+// state is asked for.
+const carrierTries = 50
 
 // assign puts a wire into a group and so gives it that group's policy.
 func (r *router) assign(w *wire, group uint32) error {

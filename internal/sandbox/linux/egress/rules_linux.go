@@ -14,7 +14,6 @@ import (
 // The groups that devices of the router belong to: a device's group is its
 // policy. A device in a group without a policy sends nothing.
 const (
-	groupNone     = 0
 	groupInternet = 1
 	groupDoomed   = 2
 	groupAllow    = 16 // and up: one for each allow list in use
@@ -52,18 +51,21 @@ func newRules(conn *nftables.Conn, subnet netip.Prefix, flows int) (*rules, erro
 	r.rule(internet, in(destinationOffset, privateSet), goTo(refuse))
 	r.rule(internet, accept())
 
+	// A source address that does not lead back to where the packet came from is forged.
+	pre := r.hook("prerouting", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, *nftables.ChainPriorityRaw, nftables.ChainPolicyAccept)
+	r.rule(pre, []expr.Any{
+		&expr.Fib{Register: 1, ResultOIF: true, FlagSADDR: true, FlagIIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: make([]byte, 4)},
+	}, drop())
+
 	// Nothing in the router itself is for sandboxes to talk to.
-	r.hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, *nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
+	input := r.hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, *nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
+	r.rule(input, notFrom(uplinkName), goTo(refuse))
 
 	forward := r.hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, *nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
 	r.rule(forward, ipv4(expr.CmpOpNeq), drop())
 	r.rule(forward, from(uplinkName), connection(expr.CmpOpNeq, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept())
 	r.rule(forward, from(uplinkName), drop())
-	// A source address that does not lead back to where the packet came from is forged.
-	r.rule(forward, []expr.Any{
-		&expr.Fib{Register: 1, ResultOIF: true, FlagSADDR: true, FlagIIF: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: make([]byte, 4)},
-	}, drop())
 	r.rule(forward, notTo(uplinkName), goTo(refuse)) // neighbours
 	r.rule(forward, in(destinationOffset, neverSet), goTo(refuse))
 	known := r.chain("known")

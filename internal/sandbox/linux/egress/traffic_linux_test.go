@@ -31,22 +31,22 @@ const patience = 10 * time.Second
 
 // newManager starts a manager that can let traffic out, and closes it with the
 // test.
-func newManager(t testing.TB, cfg egress.Config) *egress.Manager {
-	t.Helper()
+func newManager(tb testing.TB, cfg egress.Config) *egress.Manager {
+	tb.Helper()
 	if cfg.NodeID == "" {
 		cfg.NodeID = "test-node"
 	}
 	if cfg.Pool == 0 {
 		cfg.Pool = -1
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(testLog{t}, nil))
+	cfg.Log = slog.New(slog.NewTextHandler(testLog{tb}, nil))
 	m, err := egress.New(cfg)
 	if err != nil {
-		t.Fatalf("New: %v", err)
+		tb.Fatalf("New: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := m.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+			tb.Errorf("Close: %v", err)
 		}
 	})
 	return m
@@ -59,15 +59,15 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func acquire(t testing.TB, m *egress.Manager, e function.Egress) *egress.Namespace {
-	t.Helper()
-	n, err := m.Acquire(t.Context(), e)
+func acquire(tb testing.TB, m *egress.Manager, e function.Egress) *egress.Namespace {
+	tb.Helper()
+	n, err := m.Acquire(tb.Context(), e)
 	if err != nil {
-		t.Fatalf("Acquire(%v): %v", e, err)
+		tb.Fatalf("Acquire(%v): %v", e, err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := n.Release(); err != nil {
-			t.Errorf("Release: %v", err)
+			tb.Errorf("Release: %v", err)
 		}
 	})
 	return n
