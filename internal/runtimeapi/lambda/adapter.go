@@ -19,13 +19,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
-	"syscall"
 
+	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/language"
 	"mayfly.dev/mayfly/internal/runtimeapi"
@@ -96,18 +96,19 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 func start(ctx context.Context, sb sandbox.Sandbox, env []string, out *output) (sandbox.Process, error) {
 	for _, path := range bootstraps {
 		proc, err := sb.Start(ctx, sandbox.Command{
-			Path: hostPath(sb, path), Args: []string{path}, Env: env, Dir: hostPath(sb, taskRoot),
-			Stdout: out.stdout.w, Stderr: out.stderr.w,
+			Path: path, Args: []string{path}, Env: env, Dir: taskRoot, Stdout: out.stdout.w, Stderr: out.stderr.w,
 		})
 		switch {
 		case err == nil:
 			out.started()
 			return proc, nil
-		case errors.Is(err, fs.ErrNotExist):
+		case fault.Is(err, fault.Invalid, "ProgramNotFound"):
 			continue
-		case errors.Is(err, fs.ErrPermission):
+		case fault.Is(err, fault.Conflict, "SandboxStarted"):
+			// The driver does not take a second start after one that failed.
+		case fault.Is(err, fault.Invalid, "ProgramNotExecutable"):
 			return nil, invalidEntrypoint(path + " is not executable: set its executable bit (chmod 755 bootstrap) before zipping")
-		case errors.Is(err, syscall.ENOEXEC):
+		case fault.Is(err, fault.Invalid, "ProgramFormat"):
 			return nil, invalidEntrypoint(path + " can't be executed: build it for Linux and this machine's architecture, or begin a script with #!")
 		default:
 			return nil, fmt.Errorf("start %s: %w", path, err)
@@ -126,11 +127,11 @@ func invalidEntrypoint(message string) *runtimeapi.InitError {
 func environ(sb sandbox.Sandbox, vars map[string]string, api string) []string {
 	all := maps.Clone(vars)
 	if all == nil {
-		all = make(map[string]string, 2)
+		all = make(map[string]string, 1)
 	}
 	all["AWS_LAMBDA_RUNTIME_API"] = api
-	if root, ok := all["LAMBDA_TASK_ROOT"]; ok {
-		all["LAMBDA_TASK_ROOT"] = hostPath(sb, root)
+	if m, ok := sb.(sandbox.PathMapper); ok {
+		mapPaths(all, m)
 	}
 	env := make([]string, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -139,15 +140,19 @@ func environ(sb sandbox.Sandbox, vars map[string]string, api string) []string {
 	return env
 }
 
-// pathMapper is what a sandbox offers that can't mount: where a path of the
-// inside is on the host.
-type pathMapper interface {
-	HostPath(inside string) string
-}
-
-func hostPath(sb sandbox.Sandbox, inside string) string {
-	if m, ok := sb.(pathMapper); ok {
-		return m.HostPath(inside)
+// mapPaths puts the function's own directories to where they are in a sandbox
+// that can't mount.
+func mapPaths(vars map[string]string, m sandbox.PathMapper) {
+	for _, name := range []string{"LAMBDA_TASK_ROOT", "PATH", "LD_LIBRARY_PATH"} {
+		if vars[name] == "" {
+			continue
+		}
+		list := strings.Split(vars[name], ":")
+		for i, path := range list {
+			if strings.HasPrefix(path, taskRoot) || strings.HasPrefix(path, "/opt") {
+				list[i] = m.HostPath(path)
+			}
+		}
+		vars[name] = strings.Join(list, ":")
 	}
-	return inside
 }

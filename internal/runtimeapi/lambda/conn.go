@@ -63,7 +63,7 @@ func (c *conn) serve() {
 		if err := c.handle(req); err != nil {
 			return
 		}
-		if req.Close || !c.discard(req) {
+		if c.poll == nil && (req.Close || !c.discard(req)) {
 			return
 		}
 	}

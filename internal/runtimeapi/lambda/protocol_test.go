@@ -152,6 +152,23 @@ func TestNextHeaders(t *testing.T) {
 	wantResult(t, o.res, "answer", "")
 }
 
+func TestPollThatClosesItsConnection(t *testing.T) {
+	s, p, _ := play(t)
+	w := dial(t, p)
+	w.send(t, request("GET", apiPath+"invocation/next", "", "Connection: close"))
+	ready(t, s)
+	done := begin(t, s, call("a-1", "{}"))
+	if resp, body := w.receive(t); resp.Header.Get("Lambda-Runtime-Aws-Request-Id") != "a-1" || body != "{}" {
+		t.Errorf("next = %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	if _, err := w.r.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the answer: %v, want the end", err)
+	}
+	ask(t, p, "POST", apiPath+"invocation/a-1/response", "fine")
+	o := <-done
+	wantResult(t, o.res, "fine", "")
+}
+
 func TestRefusedRequests(t *testing.T) {
 	const next, initError = apiPath + "invocation/next", apiPath + "init/error"
 	answer := func(id string) string { return apiPath + "invocation/" + id + "/response" }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func fromTestdata(tb testing.TB, name string) *host {
 func goBootstrap(tb testing.TB) *host {
 	tb.Helper()
 	h := newHost(tb)
-	cmd := exec.CommandContext(tb.Context(), "go", "build", "-tags", "lambda.norpc", "-o", h.HostPath("/var/task/bootstrap"), "./testdata/golang")
+	cmd := exec.CommandContext(tb.Context(), "go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(h.task, "bootstrap"), "./testdata/golang")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("go build: %v\n%s", err, out)
@@ -40,10 +41,9 @@ func goBootstrap(tb testing.TB) *host {
 
 func TestShellBootstrapWithCurl(t *testing.T) {
 	h := fromTestdata(t, "shell.sh")
-	s, out := launch(t, h)
+	s, out := launch(t, h.Sandbox)
 	ready(t, s)
-	root := h.HostPath("/var/task")
-	wantLines(t, out, "stdout: init in "+root+", root "+root)
+	wantLines(t, out, "stdout: init in "+h.task+", root "+h.task)
 	for _, id := range []string{"a-1", "a-2"} {
 		wantResult(t, invoke(t, s, id, `{"n":1}`), `{"got":{"n":1}}`, "")
 		wantLines(t, out, `stdout: event {"n":1} until 4102444800123`, "stderr: to the error stream", "stdout: no line end")
@@ -61,7 +61,7 @@ func TestRuntimeThatEndsWithoutAnswer(t *testing.T) {
 		{`"kill"`, "signal: killed"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
-			s, out := launch(t, fromTestdata(t, "shell.sh"))
+			s, out := launch(t, fromTestdata(t, "shell.sh").Sandbox)
 			ready(t, s)
 			_, err := s.Invoke(t.Context(), call("x-1", tt.payload))
 			ee, ok := errors.AsType[*runtimeapi.ExitError](err)
@@ -77,13 +77,13 @@ func TestRuntimeThatEndsWithoutAnswer(t *testing.T) {
 }
 
 func TestPythonBootstrapThatClosesConnections(t *testing.T) {
-	s, _ := launch(t, fromTestdata(t, "urllib.py"))
+	s, out := launch(t, fromTestdata(t, "urllib.py").Sandbox)
 	inv := call("p-1", `{"n":1}`)
 	inv.ClientContext = []byte("{\r\n  \"custom\": {}\r\n}\r\nX-Extra: smuggled\n")
 	for range 3 { // the first one comes before the runtime has asked for it
 		res, err := s.Invoke(t.Context(), inv)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v\n%s", err, strings.Join(out.take(), "\n"))
 		}
 		wantResult(t, res, `{"event": {"n": 1}, "context": "{    \"custom\": {}  }  X-Extra: smuggled", "extra": null}`, "")
 	}
@@ -91,7 +91,7 @@ func TestPythonBootstrapThatClosesConnections(t *testing.T) {
 
 func TestGoLibrary(t *testing.T) {
 	h := goBootstrap(t)
-	s, out := launch(t, h)
+	s, out := launch(t, h.Sandbox)
 	ready(t, s)
 
 	t.Run("value", func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestGoLibrary(t *testing.T) {
 }
 
 func TestGoLibraryPanic(t *testing.T) {
-	s, _ := launch(t, goBootstrap(t))
+	s, _ := launch(t, goBootstrap(t).Sandbox)
 	res := invoke(t, s, "g-1", `{"do":"panic"}`)
 	wantResult(t, res, "", "Function.Unknown")
 	if !strings.Contains(string(res.Payload), `"errorMessage":"as asked"`) {
@@ -159,7 +159,7 @@ func TestBootstrapThatCannotBeStarted(t *testing.T) {
 		{"not executable", func(t *testing.T, h *host) {
 			t.Helper()
 			bootstrap(t, h, []byte("#!/bin/sh\n"))
-			if err := os.Chmod(h.HostPath("/var/task/bootstrap"), 0o644); err != nil {
+			if err := os.Chmod(filepath.Join(h.task, "bootstrap"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}, "not executable"},
@@ -170,7 +170,7 @@ func TestBootstrapThatCannotBeStarted(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
 			tt.prepare(t, h)
-			s, _ := launch(t, h)
+			s, _ := launch(t, h.Sandbox)
 			err := s.Ready(t.Context())
 			ie, ok := errors.AsType[*runtimeapi.InitError](err)
 			if !ok || ie.Type != "Runtime.InvalidEntrypoint" || !strings.Contains(string(ie.Payload), tt.want) {
@@ -185,17 +185,11 @@ func TestBootstrapThatCannotBeStarted(t *testing.T) {
 }
 
 func TestBootstrapInLayer(t *testing.T) {
-	h := newHost(t)
-	if err := os.MkdirAll(h.HostPath("/opt"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.HostPath("/opt/bootstrap"), []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	s, _ := launch(t, h)
-	ee, ok := errors.AsType[*runtimeapi.ExitError](s.Ready(t.Context()))
-	if !ok || ee.Exit.Code != 9 {
-		t.Errorf("ready = %v, want exit status 9", ee)
+	p := &pretend{absent: "/var/task/bootstrap", done: make(chan struct{})}
+	launch(t, p)
+	t.Cleanup(func() { p.out.Close() })
+	if want := []string{"/var/task/bootstrap", "/opt/bootstrap"}; !slices.Equal(p.started, want) {
+		t.Errorf("started %q, want %q", p.started, want)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,93 +16,76 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 	"mayfly.dev/mayfly/internal/runtimeapi/lambda"
 	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/none"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// host is a sandbox of ordinary processes below a directory: what these tests
-// need of isolation is none.
+// host is a sandbox whose function lies in a directory of the test.
 type host struct {
-	root string
-	mu   sync.Mutex
-	proc *process
+	sandbox.Sandbox
+	task string
 }
 
+// newHost makes a sandbox that does not isolate.
 func newHost(tb testing.TB) *host {
 	tb.Helper()
-	h := &host{root: tb.TempDir()}
-	if err := os.MkdirAll(h.HostPath("/var/task"), 0o755); err != nil {
+	d, err := none.New(none.Config{StateDir: tb.TempDir()})
+	if err != nil {
 		tb.Fatal(err)
 	}
+	return in(tb, d)
+}
+
+// in makes a sandbox of driver d, which ends with the test.
+func in(tb testing.TB, d sandbox.Driver) *host {
+	tb.Helper()
+	h := &host{task: tb.TempDir()}
+	spec := sandbox.Spec{
+		ID: "e1", MemoryBytes: 512 << 20, MilliCPU: 1000, PIDs: 256, OpenFiles: 1024, TmpBytes: 64 << 20,
+		Mounts: []sandbox.Mount{{Source: h.task, Target: "/var/task"}}, Egress: function.Egress{Mode: function.EgressNone},
+	}
+	var err error
+	if h.Sandbox, err = d.Create(tb.Context(), spec); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := errors.Join(h.Destroy(context.Background()), d.Close()); err != nil {
+			tb.Errorf("destroy: %v", err)
+		}
+	})
 	return h
-}
-
-func (h *host) ID() string                    { return "host" }
-func (h *host) HostPath(inside string) string { return filepath.Join(h.root, inside) }
-func (h *host) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }
-func (h *host) Listen(ctx context.Context, _ string) (net.Listener, error) {
-	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-}
-
-func (h *host) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
-	cmd := &exec.Cmd{
-		Path: c.Path, Args: c.Args, Env: append(c.Env, "PATH="+os.Getenv("PATH")), Dir: c.Dir,
-		Stdout: c.Stdout, Stderr: c.Stderr, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait()
-		close(p.done)
-	}()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.proc = p
-	return p, nil
-}
-
-func (h *host) Destroy(context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.proc != nil {
-		_ = syscall.Kill(-h.proc.PID(), syscall.SIGKILL)
-		<-h.proc.done
-	}
-	return nil
-}
-
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-}
-
-func (p *process) PID() int                   { return p.cmd.Process.Pid }
-func (p *process) Done() <-chan struct{}      { return p.done }
-func (p *process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
-func (p *process) Exit() sandbox.Exit {
-	ws := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if ws.Signaled() {
-		return sandbox.Exit{Code: -1, Signal: ws.Signal().String()}
-	}
-	return sandbox.Exit{Code: ws.ExitStatus()}
 }
 
 // pretend is a sandbox in which the test itself plays the runtime.
 type pretend struct {
-	host
+	started []string // paths
+	absent  string   // the path that is not there
+
 	cmd  sandbox.Command
 	out  *os.File
 	done chan struct{}
 	exit sandbox.Exit
 }
 
+func (p *pretend) ID() string                    { return "pretend" }
+func (p *pretend) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }
+func (p *pretend) Destroy(context.Context) error { return nil }
+func (p *pretend) Listen(ctx context.Context, _ string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 func (p *pretend) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
+	p.started = append(p.started, c.Path)
+	if c.Path == p.absent {
+		return nil, fault.New(fault.Invalid, "ProgramNotFound", "not there")
+	}
 	fd, err := syscall.Dup(int(c.Stdout.Fd()))
 	if err != nil {
 		return nil, err
@@ -151,7 +133,7 @@ func (l *lines) take() []string {
 func launch(tb testing.TB, sb sandbox.Sandbox) (runtimeapi.Session, *lines) {
 	tb.Helper()
 	out := new(lines)
-	vars := map[string]string{"LAMBDA_TASK_ROOT": "/var/task"}
+	vars := map[string]string{"LAMBDA_TASK_ROOT": "/var/task", "PATH": os.Getenv("PATH")}
 	s, err := lambda.New(lambda.Config{}).Launch(tb.Context(), sb, runtimeapi.Launch{Environment: "e1", Env: vars, Output: out.add})
 	if err != nil {
 		tb.Fatalf("launch: %v", err)
@@ -167,7 +149,7 @@ func launch(tb testing.TB, sb sandbox.Sandbox) (runtimeapi.Session, *lines) {
 // play launches a session whose runtime is the test.
 func play(tb testing.TB) (runtimeapi.Session, *pretend, *lines) {
 	tb.Helper()
-	p := &pretend{host: host{root: tb.TempDir()}, done: make(chan struct{})}
+	p := &pretend{done: make(chan struct{})}
 	s, out := launch(tb, p)
 	tb.Cleanup(func() { p.out.Close() })
 	return s, p, out
@@ -176,7 +158,7 @@ func play(tb testing.TB) (runtimeapi.Session, *pretend, *lines) {
 // bootstrap writes the program of a custom runtime.
 func bootstrap(tb testing.TB, h *host, content []byte) {
 	tb.Helper()
-	if err := os.WriteFile(h.HostPath("/var/task/bootstrap"), content, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(h.task, "bootstrap"), content, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 }
