@@ -207,11 +207,11 @@ func TestEachKindHasAStatus(t *testing.T) {
 		}
 	}
 	w.refuse(errors.New("secret inside"))
-	if resp, body := raw(t, s, get("/", urlID+".localhost")); resp.StatusCode != 500 || strings.Contains(body, "secret") {
+	if resp, body := raw(t, s, get("/", urlID+".localhost")); resp.StatusCode != http.StatusInternalServerError || strings.Contains(body, "secret") {
 		t.Errorf("unclassified error = %d %s", resp.StatusCode, body)
 	}
 	w.invoke = func(context.Context, *invocation.Invocation) (*invocation.Result, error) { panic("bug") }
-	if resp, _ := raw(t, s, get("/", urlID+".localhost")); resp.StatusCode != 500 {
+	if resp, _ := raw(t, s, get("/", urlID+".localhost")); resp.StatusCode != http.StatusInternalServerError {
 		t.Errorf("a panic = %d", resp.StatusCode)
 	}
 	w.refuse(fault.New(fault.Throttled, "NodeConcurrency", "busy"))
@@ -305,7 +305,7 @@ func TestSignedRequests(t *testing.T) {
 		t.Errorf("authorizer = %v", iam)
 	}
 	w.fn.URL.AuthType = "JWT"
-	if resp, _ := raw(t, s, get(path, "x")); resp.StatusCode != 403 {
+	if resp, _ := raw(t, s, get(path, "x")); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("unknown authorization type = %d, want 403", resp.StatusCode)
 	}
 }
