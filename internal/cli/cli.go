@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -34,8 +35,9 @@ type Program struct {
 	Out, Err io.Writer
 	// Environ holds NAME=value pairs, as os.Environ returns them.
 	Environ []string
-	// Serve runs a node until ctx is done and it has drained.
-	Serve func(ctx context.Context, cfg config.Config, ready func(Ready)) error
+	// Serve runs a node until ctx is done and it has drained. It calls ready once,
+	// when it serves.
+	Serve func(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Ready)) error
 	// Scan finds this machine's interpreters.
 	Scan func(context.Context) ([]language.Interpreter, error)
 }

@@ -106,7 +106,7 @@ func (a *app) deploy(ctx context.Context, path string, f *deployFlags) error {
 		return err
 	}
 	d := &deployment{app: a, client: c, appName: appName, builder: &build.Builder{
-		CacheDir: a.cacheDir(), Step: func(s string) { a.note("  %s", s) },
+		CacheDir: build.DefaultCacheDir(), Step: func(s string) { a.note("  %s", s) },
 	}}
 	plan, err := d.plan(ctx, targets, f.prune)
 	if err != nil {
@@ -125,14 +125,6 @@ func (a *app) deploy(ctx context.Context, path string, f *deployFlags) error {
 		return err
 	}
 	return a.printOutcome(plan, appName)
-}
-
-// cacheDir keeps builds where MAYFLY_CACHE_DIR says, else among the user's caches.
-func (a *app) cacheDir() string {
-	if dir, ok := a.env("MAYFLY_CACHE_DIR"); ok && dir != "" {
-		return dir
-	}
-	return build.DefaultCacheDir()
 }
 
 // targets reads what is to be deployed: an app, whose name comes back, or one

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 func mayfly() {
 	p := &cli.Program{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(),
-		Serve: func(_ context.Context, cfg config.Config, ready func(cli.Ready)) error {
+		Serve: func(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(cli.Ready)) error {
 			if cfg.Sandbox == "linux" {
 				return errors.New("no rights")
 			}
@@ -30,6 +31,7 @@ func mayfly() {
 				Control: "http://" + cfg.Control, Gateway: "http://" + cfg.Gateway, Driver: "none",
 				Interpreters: []language.Interpreter{{Family: language.Node, Version: "20.20.2"}},
 			})
+			log.InfoContext(ctx, "node is up")
 			return nil
 		},
 		Scan: func(context.Context) ([]language.Interpreter, error) {
@@ -51,7 +53,7 @@ func TestScripts(t *testing.T) {
 			_, endpoint := startNode(t, data)
 			env.Setenv("MAYFLY_ENDPOINT", endpoint)
 			env.Setenv("MAYFLY_DATA_DIR", data)
-			env.Setenv("MAYFLY_CACHE_DIR", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},

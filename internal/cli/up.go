@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,11 +34,24 @@ environment; "mayfly config show" prints the result.`,
 			for _, w := range loaded.Warnings {
 				a.warn(w)
 			}
-			return a.Serve(cmd.Context(), loaded.Config, func(r Ready) { a.welcome(loaded.Config, r) })
+			return a.Serve(cmd.Context(), loaded.Config, newLog(a.Err, loaded.Config), func(r Ready) { a.welcome(loaded.Config, r) })
 		},
 	}
 	config.Flags(cmd.Flags())
 	return cmd
+}
+
+// newLog is the node's own log.
+func newLog(w io.Writer, cfg config.Config) *slog.Logger {
+	opts := &slog.HandlerOptions{}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err == nil { // the configuration has checked it
+		opts.Level = level
+	}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // welcome is the one screen that a started node prints.
