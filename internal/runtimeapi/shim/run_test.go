@@ -30,20 +30,20 @@ var interpreters = sync.OnceValues(func() ([]language.Interpreter, error) {
 
 // interpreter returns this machine's default interpreter of a family, or the one
 // that MAYFLY_TEST_NODE or MAYFLY_TEST_PYTHON name as version=path.
-func interpreter(t testing.TB, family language.Family) language.Interpreter {
-	t.Helper()
+func interpreter(tb testing.TB, family language.Family) language.Interpreter {
+	tb.Helper()
 	variable := map[language.Family]string{language.Node: "MAYFLY_TEST_NODE", language.Python: "MAYFLY_TEST_PYTHON"}[family]
 	if version, path, ok := strings.Cut(os.Getenv(variable), "="); ok {
 		return language.Interpreter{Family: family, Version: version, Path: path}
 	}
 	found, err := interpreters()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	oldest := map[language.Family]string{language.Node: "nodejs18.x", language.Python: "python3.11"}[family]
 	r, err := language.Resolve(oldest, found)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r.Interpreter
 }
@@ -52,12 +52,26 @@ func interpreter(t testing.TB, family language.Family) language.Interpreter {
 type transcript struct {
 	mu    sync.Mutex
 	lines []runtimeapi.Line
+	word  string
+	said  chan struct{} // closed when a line has word in it
 }
 
 func (r *transcript) add(l runtimeapi.Line) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.said != nil && strings.Contains(string(l.Text), r.word) {
+		close(r.said)
+		r.said = nil
+	}
 	r.lines = append(r.lines, l)
+}
+
+// await returns a channel that is closed at the next line with word in it.
+func (r *transcript) await(word string) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.word, r.said = word, make(chan struct{})
+	return r.said
 }
 
 // take returns the lines so far and forgets them.
@@ -95,38 +109,38 @@ type spec struct {
 	adapter *shim.Adapter // nil: a new one
 }
 
-func newAdapter(t testing.TB) *shim.Adapter {
-	t.Helper()
-	a, err := shim.New(shim.Config{Dir: t.TempDir()})
+func newAdapter(tb testing.TB) *shim.Adapter {
+	tb.Helper()
+	a, err := shim.New(shim.Config{Dir: tb.TempDir()})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }
 
-func deploy(t testing.TB, s spec) *deployed {
-	t.Helper()
+func deploy(tb testing.TB, s spec) *deployed {
+	tb.Helper()
 	adapter := s.adapter
 	if adapter == nil {
-		adapter = newAdapter(t)
+		adapter = newAdapter(tb)
 	}
-	in := interpreter(t, s.family)
+	in := interpreter(tb, s.family)
 	v := &function.Version{Function: "hello", Number: function.Latest}
 	v.Settings = function.Settings{Runtime: string(s.family) + "99", Handler: s.handler, Env: s.env}
 	if s.json {
 		v.LogFormat = "JSON"
 	}
 	v.Fill()
-	d := &deployed{t: t, output: &transcript{}, sandbox: newSandbox(t, adapter.Mounts(in), writeFiles(t, s.files))}
+	d := &deployed{t: tb, output: &transcript{}, sandbox: newSandbox(tb, adapter.Mounts(in), writeFiles(tb, s.files))}
 	var err error
-	d.session, err = adapter.Launch(t.Context(), d.sandbox, runtimeapi.Launch{
+	d.session, err = adapter.Launch(tb.Context(), d.sandbox, runtimeapi.Launch{
 		Environment: "e1", Version: v, Interpreter: in, Output: d.output.add,
 		Env: runtimeapi.Environ(v, runtimeapi.Params{Environment: "e1", Region: "us-east-1", Interpreter: in}),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(d.stop)
+	tb.Cleanup(d.stop)
 	return d
 }
 
@@ -140,11 +154,11 @@ func (d *deployed) stop() {
 }
 
 // start is deploy and a successful init phase.
-func start(t testing.TB, s spec) *deployed {
-	t.Helper()
-	d := deploy(t, s)
+func start(tb testing.TB, s spec) *deployed {
+	tb.Helper()
+	d := deploy(tb, s)
 	if err := d.ready(); err != nil {
-		t.Fatalf("init: %v\n%s", err, d.output.text())
+		tb.Fatalf("init: %v\n%s", err, d.output.text())
 	}
 	return d
 }
@@ -203,11 +217,11 @@ func (d *deployed) fail(payload string) failure {
 	return f
 }
 
-func decode(t testing.TB, payload []byte) failure {
-	t.Helper()
+func decode(tb testing.TB, payload []byte) failure {
+	tb.Helper()
 	var f failure
 	if err := json.Unmarshal(payload, &f); err != nil {
-		t.Fatalf("the failure is no JSON: %v: %s", err, payload)
+		tb.Fatalf("the failure is no JSON: %v: %s", err, payload)
 	}
 	return f
 }

@@ -22,8 +22,8 @@ type bareSandbox struct {
 	process *bareProcess
 }
 
-func newSandbox(t testing.TB, mounts []sandbox.Mount, task string) *bareSandbox {
-	t.Helper()
+func newSandbox(tb testing.TB, mounts []sandbox.Mount, task string) *bareSandbox {
+	tb.Helper()
 	s := &bareSandbox{places: map[string]string{"/var/task": task, "/opt": filepath.Join(task, "opt")}}
 	for _, m := range mounts {
 		s.places[m.Target] = m.Source
@@ -49,7 +49,7 @@ func (s *bareSandbox) Listen(context.Context, string) (net.Listener, error) {
 func (s *bareSandbox) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }
 
 func (s *bareSandbox) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
-	cmd := exec.Command(c.Path) //nolint:gosec // the interpreter under test
+	cmd := exec.Command(c.Path)
 	cmd.Args, cmd.Env, cmd.Dir, cmd.ExtraFiles = c.Args, c.Env, c.Dir, c.Files
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -97,19 +97,19 @@ func (p *bareProcess) Exit() sandbox.Exit {
 }
 
 // writeFiles makes a function's directory from names and contents.
-func writeFiles(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
+func writeFiles(tb testing.TB, files map[string]string) string {
+	tb.Helper()
+	dir, err := filepath.EvalSymlinks(tb.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), fs.ModePerm); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir

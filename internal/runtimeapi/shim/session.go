@@ -111,8 +111,8 @@ func (s *session) ended() error {
 // return.
 func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
 	number, c := s.enter(inv.ID)
-	if err := s.send(ctx, number, inv); err != nil {
-		return nil, s.abandoned(ctx, err)
+	if s.send(ctx, number, inv) != nil {
+		return nil, s.abandoned(ctx)
 	}
 	select {
 	case a := <-c.answer:
@@ -177,20 +177,15 @@ func (s *session) kill() {
 	}
 }
 
-// abandoned turns a failed write into what happened: the deadline, the
-// runtime's end, or our own close.
-func (s *session) abandoned(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		s.drain()
-		return context.Cause(ctx)
-	}
+// abandoned turns a failed write into what happened: the deadline, or the end of
+// the runtime or of the session.
+func (s *session) abandoned(ctx context.Context) error {
 	select {
 	case <-s.done: // the write failed because nobody reads any more
 		return s.ended()
 	case <-ctx.Done():
+		s.drain()
 		return context.Cause(ctx)
-	case <-s.closing:
-		return fmt.Errorf("write to the runtime: %w", err)
 	}
 }
 

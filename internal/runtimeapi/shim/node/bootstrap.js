@@ -5,8 +5,8 @@
 // but what comes with it.
 
 const { type, flag, send, listen } = require('./frames.js');
-const { RuntimeError, toResponse, toLog } = require('./failure.js');
-const { current, patchConsole, logText } = require('./output.js');
+const { RuntimeError, isError, toResponse, toLog } = require('./failure.js');
+const { current, patchConsole, logText, watchRaw, whenWritten } = require('./output.js');
 const { constants, newContext } = require('./context.js');
 const { load } = require('./load.js');
 
@@ -99,13 +99,15 @@ class Invocation {
 
   answer(write) {
     this.answered = true;
-    write();
-    running = null;
-    current.number = 0;
-    socket.ref();
-    if (waiting.length > 0) {
-      setImmediate(next);
-    }
+    whenWritten(() => {
+      write();
+      running = null;
+      current.number = 0;
+      socket.ref();
+      if (waiting.length > 0) {
+        setImmediate(next);
+      }
+    });
   }
 }
 
@@ -189,10 +191,13 @@ globalThis.awslambda = {
   },
 };
 
+watchRaw('stdout');
+watchRaw('stderr');
 process.on('uncaughtException', (error) => fatal(error, 'Uncaught Exception', 129));
 process.on('unhandledRejection', (reason) => {
-  const cause = toResponse(reason);
-  fatal(new RuntimeError('UnhandledPromiseRejection', String(cause.trace[0] ?? cause.errorMessage), reason), 'Unhandled Promise Rejection', 128);
+  const { errorType, errorMessage } = toResponse(reason);
+  const message = isError(reason) ? `${errorType}: ${errorMessage}` : errorMessage;
+  fatal(new RuntimeError('UnhandledPromiseRejection', message, reason), 'Unhandled Promise Rejection', 128);
 });
 process.on('beforeExit', () => running?.loopEmpty());
 

@@ -1,7 +1,8 @@
 'use strict';
 
 // Output: console methods become log frames that carry the invocation and its
-// time. process.stdout and process.stderr stay what they are: raw pipes.
+// time. process.stdout and process.stderr stay what they are: raw pipes, which
+// take what does not fit into them at once from the event loop.
 
 const { format } = require('util');
 const { sendLog } = require('./frames.js');
@@ -79,4 +80,31 @@ function patchConsole(env) {
   };
 }
 
-module.exports = { current, patchConsole, logText };
+const rawStreams = []; // those of process.stdout and process.stderr that user code has used
+
+/** Notes when user code first uses a raw stream: to make one takes a millisecond. */
+function watchRaw(name) {
+  const { get } = Object.getOwnPropertyDescriptor(process, name);
+  Object.defineProperty(process, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      const stream = get.call(process);
+      Object.defineProperty(process, name, { configurable: true, enumerable: true, get: () => stream });
+      rawStreams.push(stream);
+      return stream;
+    },
+  });
+}
+
+/** Calls then when the pipes have taken all that was written, mostly at once. */
+function whenWritten(then) {
+  const busy = rawStreams.find((stream) => stream.writableLength > 0 && !stream.destroyed);
+  if (busy === undefined) {
+    then();
+  } else {
+    busy.write('', () => whenWritten(then));
+  }
+}
+
+module.exports = { current, watchRaw, whenWritten, patchConsole, logText };

@@ -17,7 +17,9 @@ FATAL = 1  # flag of an error frame
 # The platform takes no longer text in one log frame.
 MAX_LOG = 256 * 1024
 
-_lock = _thread.allocate_lock()
+# A signal handler may send while this thread sends.
+_lock = _thread.RLock()
+_forked = False  # this is a child that user code forked: it has no conversation
 _buffer = bytearray(64 * 1024)
 _start = 0  # what lies in the buffer: [_start, _end)
 _end = 0
@@ -106,5 +108,16 @@ def send_log(stderr, invocation, seconds, text):
     """Sends a log line; text is bytes and is cut if it is too long."""
     if len(text) > MAX_LOG:
         text = text[:MAX_LOG].decode("utf-8", "ignore").encode("utf-8", "replace")
+    if _forked:
+        os.write(2 if stderr else 1, text + b"\n")
+        return
     meta = int(seconds * 1000000).to_bytes(8, "big")
     send(LOG, STDERR if stderr else 0, invocation, meta, text)
+
+
+def _after_fork():
+    global _forked, _lock
+    _forked, _lock = True, _thread.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -3,6 +3,7 @@
 Descriptors 1 and 2 stay raw pipes, for subprocesses and extension modules.
 """
 
+import _thread
 import io
 import sys
 import time
@@ -23,7 +24,9 @@ class Stream(io.RawIOBase):
     def __init__(self, fd):
         super().__init__()
         self._fd = fd
-        self._partial = b""
+        # A signal handler may print while this thread prints.
+        self._lock = _thread.RLock()
+        self._partial = bytearray()
 
     def writable(self):
         return True
@@ -36,21 +39,23 @@ class Stream(io.RawIOBase):
 
     def write(self, data):
         data = bytes(data)
-        if b"\n" not in data:
+        with self._lock:
             self._partial += data
-            if len(self._partial) > frames.MAX_LOG:
-                self.finish_line()
-            return len(data)
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            self._send(line)
+            if b"\n" in data or len(self._partial) > frames.MAX_LOG:
+                *lines, self._partial = self._partial.split(b"\n")
+                for line in lines:
+                    self._send(line)
+                while len(self._partial) > frames.MAX_LOG:
+                    self._send(self._partial[: frames.MAX_LOG])
+                    del self._partial[: frames.MAX_LOG]
         return len(data)
 
     def finish_line(self):
         """Sends a line whose end has not come: the invocation is over."""
-        line, self._partial = self._partial, b""
-        if line:
-            self._send(line)
+        with self._lock:
+            line, self._partial = self._partial, bytearray()
+            if line:
+                self._send(line)
 
     def _send(self, line):
         for at in range(0, max(len(line), 1), frames.MAX_LOG):
