@@ -12,10 +12,7 @@
 // [Config] is a plain value.
 package config
 
-import (
-	"net/netip"
-	"time"
-)
+import "time"
 
 //go:generate go run ./gen
 
@@ -41,7 +38,7 @@ type Config struct {
 	LogFormat string `key:"log_format" default:"text" enum:"text,json"`
 	// DrainTimeout is how long a stopping node lets invocations finish before it ends them.
 	DrainTimeout time.Duration `key:"drain_timeout" default:"30s" min:"0s" max:"24h"`
-	// InitTimeout is how long the init phase of an execution environment may take before the invocation that waits for it fails.
+	// InitTimeout is how long the init phase of an execution environment may take before the invocation that waits for it fails. A function whose own timeout is longer has that long.
 	InitTimeout time.Duration `key:"init_timeout" default:"10s" min:"100ms" max:"15m"`
 	// IdleTimeout is how long an execution environment that serves nothing is kept. A function may set its own.
 	IdleTimeout time.Duration `key:"idle_timeout" default:"5m" min:"1s" max:"24h"`
@@ -54,10 +51,11 @@ type Config struct {
 	Memory Memory `key:"memory" default:"80%" min:"128MiB"`
 	// Sandbox is the driver that isolates execution environments. With auto it is linux on Linux and none elsewhere; none isolates nothing and is for development alone.
 	Sandbox string `key:"sandbox" default:"auto" enum:"auto,linux,none"`
-	// UIDBase is the first of the 65,536 user ids that sandboxes run under, one each. Nothing else on the machine may use that range.
+	// UIDBase is the first of the 60,000 user ids that sandboxes run under, one each. Nobody else on the machine may have them.
 	UIDBase int `key:"uid_base" default:"700000" min:"65536" max:"2147418112"`
-	// Subnet is the IPv4 network that the links between sandboxes and the machine take their addresses from. It must not overlap a network that the machine talks to.
-	Subnet netip.Prefix `key:"subnet" default:"198.18.0.0/16"`
+	// Subnet is the IPv4 network, /8 to /22, that the links between sandboxes and the machine take their addresses from, such as 10.213.0.0/16.
+	// It must not overlap a network that the machine has a route to. With auto the node takes the first free one of a few rarely used networks.
+	Subnet Subnet `key:"subnet" default:"auto"`
 	// LogRetention is how long the lines that functions print and the records of invocations are kept.
 	LogRetention time.Duration `key:"log_retention" default:"7d" min:"1h" max:"3650d"`
 	// LogMaxSize bounds the disk space of those lines and records: beyond it the oldest go first.

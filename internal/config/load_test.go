@@ -120,7 +120,7 @@ func TestFaultyValues(t *testing.T) {
 		{"negative duration", "idle_timeout: -5m\n", "is not a duration"},
 		{"fraction of a number", "max_concurrency: 1.5\n", "is not a whole number"},
 		{"bad region", "region: Mars\n", "is not the name of a region"},
-		{"IPv6 subnet", "subnet: fd00::/16\n", "give an IPv4 network"},
+		{"IPv6 subnet", "subnet: fd00::/16\n", "is not usable"},
 		{"subnet with host bits", "subnet: 10.1.2.3/16\n", "write 10.1.0.0/16"},
 		{"no port", "control: localhost\n", "write host:port"},
 		{"bad port", "control: 127.0.0.1:99999\n", "is not a port"},
