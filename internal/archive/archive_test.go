@@ -28,8 +28,8 @@ type item struct {
 	method     uint16
 }
 
-func pack(t testing.TB, items ...item) []byte {
-	t.Helper()
+func pack(tb testing.TB, items ...item) []byte {
+	tb.Helper()
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
 	for _, i := range items {
@@ -40,14 +40,14 @@ func pack(t testing.TB, items ...item) []byte {
 		h.SetMode(i.mode)
 		f, err := w.CreateHeader(h)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if _, err := f.Write([]byte(i.data)); err != nil && !strings.HasSuffix(i.name, "/") {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return buf.Bytes()
 }
@@ -66,8 +66,8 @@ func patched(t *testing.T, from, to string, items ...item) []byte {
 }
 
 // list describes a directory as path -> mode and content.
-func list(t testing.TB, dir string) map[string]string {
-	t.Helper()
+func list(tb testing.TB, dir string) map[string]string {
+	tb.Helper()
 	got := map[string]string{}
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || p == dir {
@@ -93,7 +93,7 @@ func list(t testing.TB, dir string) map[string]string {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return got
 }

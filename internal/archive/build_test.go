@@ -25,8 +25,8 @@ func folder(t *testing.T, files map[string]string) string {
 	dir := t.TempDir()
 	for name, content := range files {
 		mode := os.FileMode(0o600)
-		if strings.HasSuffix(name, "*") {
-			name, mode = strings.TrimSuffix(name, "*"), 0o700
+		if bare, ok := strings.CutSuffix(name, "*"); ok {
+			name, mode = bare, 0o700
 		}
 		p := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
