@@ -2,6 +2,9 @@ package native
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -58,6 +61,23 @@ func (a *API) putCode(ctx context.Context, in *putCodeInput) (*putCodeOutput, er
 		return nil, err
 	}
 	return &putCodeOutput{Body: wire.Code(code)}, nil
+}
+
+// measure sets the size of code to that of the stored package: what the caller
+// sent is only a word.
+func (a *API) measure(ctx context.Context, code *wire.Code) error {
+	if code == nil {
+		return nil
+	}
+	zip, err := a.cfg.Functions.CodeZip(ctx, code.SHA256)
+	if err != nil {
+		return err
+	}
+	code.SizeBytes, err = io.Copy(io.Discard, zip)
+	if err = errors.Join(err, zip.Close()); err != nil {
+		return fmt.Errorf("read code %s: %w", code.SHA256, err)
+	}
+	return nil
 }
 
 func (a *API) getCode(ctx context.Context, in *FunctionInput) (*codeOutput, error) {

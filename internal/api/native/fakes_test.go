@@ -88,7 +88,11 @@ func (f *functions) PutCode(_ context.Context, zip []byte) (function.Code, error
 func (f *functions) CodeZip(_ context.Context, sha string) (io.ReadCloser, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return io.NopCloser(bytes.NewReader(f.code[sha])), nil
+	zip, ok := f.code[sha]
+	if !ok {
+		return nil, fault.New(fault.NotFound, "CodeNotFound", "there is no such code package")
+	}
+	return io.NopCloser(bytes.NewReader(zip)), nil
 }
 
 func (f *functions) Create(_ context.Context, namespace, name string, s function.Settings, code function.Code, tags map[string]string) (*function.Function, error) {

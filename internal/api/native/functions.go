@@ -113,6 +113,9 @@ func (a *API) putFunction(ctx context.Context, in *putFunctionInput) (*functionO
 	if _, err := a.cfg.Runtimes.Resolve(want.Runtime); err != nil {
 		return nil, err
 	}
+	if err := a.measure(ctx, in.Body.Code); err != nil {
+		return nil, err
+	}
 	f, created, err := a.createOrUpdate(ctx, in, want)
 	if err != nil {
 		return nil, err

@@ -97,6 +97,7 @@ func TestPutRefuses(t *testing.T) {
 		{"memory", "hello", with(func(s *wire.Settings) { s.MemoryMB = 1 }), client.PutOptions{}, fault.Invalid, "MemorySize"},
 		{"huge timeout", "hello", with(func(s *wire.Settings) { s.TimeoutSeconds = 1e300 }), client.PutOptions{}, fault.Invalid, "Timeout"},
 		{"unknown architecture", "hello", with(func(s *wire.Settings) { s.Architecture = "mips" }), client.PutOptions{}, fault.Invalid, "InvalidRequest"},
+		{"no such code", "hello", wire.FunctionSpec{Settings: good, Code: &wire.Code{SHA256: strings.Repeat("a", 64)}}, client.PutOptions{}, fault.NotFound, "CodeNotFound"},
 		{"bad digest", "hello", wire.FunctionSpec{Settings: good, Code: &wire.Code{SHA256: "x", SizeBytes: 1}}, client.PutOptions{}, fault.Invalid, "InvalidRequest"},
 		{"exists", "hello", wire.FunctionSpec{Settings: good}, client.PutOptions{CreateOnly: true}, fault.AlreadyExists, "FunctionExists"},
 		{"revision of nothing", "new", wire.FunctionSpec{Settings: good}, client.PutOptions{Revision: "r1"}, fault.NotFound, "FunctionNotFound"},
@@ -139,10 +140,17 @@ func TestPutReportsWhatCouldNotBePrepared(t *testing.T) {
 func TestPutWithoutWaitIsAccepted(t *testing.T) {
 	b := newBench(t)
 	b.functions.unsettled = true
+	code, err := b.client.PutCode(t.Context(), strings.NewReader("zip"), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	resp := b.raw(t, http.MethodPut, "/v1/namespaces/default/functions/slow?wait=false", token,
-		`{"settings":{"runtime":"provided.al2023"},"code":{"sha256":"`+strings.Repeat("a", 64)+`","sizeBytes":1}}`)
+		`{"settings":{"runtime":"provided.al2023"},"code":{"sha256":"`+code.SHA256+`","sizeBytes":999}}`)
 	if resp.status != http.StatusAccepted || resp.header.Get("ETag") != `"r1"` {
 		t.Errorf("got %d with ETag %s, want 202 with the revision", resp.status, resp.header.Get("ETag"))
+	}
+	if !strings.Contains(string(resp.body), `"sizeBytes":3`) {
+		t.Errorf("got %s, want the true size of the code", resp.body)
 	}
 }
 

@@ -60,7 +60,7 @@ type Egress struct {
 // Code names a code package by its content.
 type Code struct {
 	SHA256    string `json:"sha256" pattern:"^[0-9a-f]{64}$" doc:"Digest of the zip file"`
-	SizeBytes int64  `json:"sizeBytes" minimum:"1" doc:"Size of the zip file"`
+	SizeBytes int64  `json:"sizeBytes,omitempty" doc:"Size of the zip file; ignored when it is sent"`
 }
 
 // FunctionSpec is what a function should be: the body of a PUT.
