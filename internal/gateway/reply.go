@@ -68,110 +68,122 @@ func badGateway(reason string) *response {
 // statusCode says what the response is; a string is the body of one; every
 // other value is, as JSON. It returns nil if the payload is none of these.
 func jsonReply(payload []byte) *response {
-	trimmed := bytes.TrimLeft(payload, " \t\r\n")
-	switch {
-	case len(trimmed) == 0:
+	value := bytes.Trim(payload, " \t\r\n")
+	if len(value) == 0 {
 		return inferred(nil)
-	case trimmed[0] == '"':
-		var s string
-		if json.Unmarshal(payload, &s) != nil {
-			return nil
-		}
-		return inferred([]byte(s))
-	case trimmed[0] == '{' && bytes.Contains(payload, []byte(`"statusCode"`)):
-		return objectReply(payload)
-	case json.Valid(payload):
-		return inferred(payload)
-	default:
+	}
+	if !json.Valid(value) {
 		return nil
 	}
+	switch value[0] {
+	case '"':
+		body, _ := unquote(value)
+		return inferred(body)
+	case '{':
+		if f := readFields(value); f.status != nil {
+			return f.reply()
+		}
+	}
+	return inferred(payload)
 }
 
 func inferred(body []byte) *response {
 	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {typeJSON}}, body: body}
 }
 
-// fields are a reply's members by their exact names, which a struct would not
-// insist on.
-type fields map[string]json.RawMessage
-
-func objectReply(payload []byte) *response {
-	var f fields
-	if json.Unmarshal(payload, &f) != nil {
-		return nil
-	}
-	if _, ok := f["statusCode"]; !ok { // the word was deeper inside
-		return inferred(payload)
-	}
-	r := f.head()
-	if r == nil {
-		return nil
-	}
-	var body *string
-	var encoded *bool
-	if !f.read("body", &body) || !f.read("isBase64Encoded", &encoded) {
-		return nil
-	}
-	if body == nil {
-		return r
-	}
-	if encoded == nil || !*encoded {
-		r.body = []byte(*body)
-		return r
-	}
-	decoded, err := base64.StdEncoding.DecodeString(*body)
-	if err != nil {
-		return nil
-	}
-	r.body = decoded
-	return r
-}
-
 // preludeReply reads a streamed response's prelude; its body follows.
 func preludeReply(payload []byte) *response {
 	prelude, body, ok := bytes.Cut(payload, preludeEnd)
-	var f fields
-	if !ok || json.Unmarshal(prelude, &f) != nil {
+	prelude = bytes.Trim(prelude, " \t\r\n")
+	if !ok || !json.Valid(prelude) || prelude[0] != '{' {
 		return nil
 	}
-	r := f.head()
+	r := readFields(prelude).head()
 	if r != nil {
 		r.body = body
 	}
 	return r
 }
 
-// head reads status, headers and cookies; nil if one of them is not valid.
-func (f fields) head() *response {
+// fields are the members of a reply that mean something, as JSON text; nil: it
+// does not have them.
+type fields struct {
+	status, headers, multiValueHeaders, cookies, body, isBase64Encoded []byte
+}
+
+func readFields(object []byte) *fields {
+	f := new(fields)
+	each(object, '{', func(key, value []byte) bool {
+		name, _ := unquote(key)
+		switch string(name) {
+		case "statusCode":
+			f.status = value
+		case "headers":
+			f.headers = value
+		case "multiValueHeaders":
+			f.multiValueHeaders = value
+		case "cookies":
+			f.cookies = value
+		case "body":
+			f.body = value
+		case "isBase64Encoded":
+			f.isBase64Encoded = value
+		}
+		return true
+	})
+	return f
+}
+
+// reply returns the response that f describes; nil if a member is not valid.
+func (f *fields) reply() *response {
+	r := f.head()
+	if r == nil {
+		return nil
+	}
+	encoded := string(f.isBase64Encoded) == "true"
+	if !encoded && !isNull(f.isBase64Encoded) && string(f.isBase64Encoded) != "false" {
+		return nil
+	}
+	if isNull(f.body) {
+		return r
+	}
+	var ok bool
+	if r.body, ok = unquote(f.body); !ok {
+		return nil
+	}
+	if encoded {
+		decoded, err := base64.StdEncoding.AppendDecode(nil, r.body)
+		if err != nil {
+			return nil
+		}
+		r.body = decoded
+	}
+	return r
+}
+
+// head returns status, headers and cookies; nil if one of them is not valid.
+func (f *fields) head() *response {
 	r := &response{status: http.StatusOK, header: http.Header{}}
-	if raw, ok := f["statusCode"]; ok {
-		status, err := strconv.Atoi(string(bytes.Trim(raw, `"`)))
+	if f.status != nil {
+		status, err := strconv.Atoi(string(bytes.Trim(f.status, `"`)))
 		if err != nil || status < 200 || status > 599 { // an interim status can't end a request
 			return nil
 		}
 		r.status = status
 	}
-	var single map[string]json.RawMessage
-	var multi map[string][]json.RawMessage
-	var cookies []string
-	if !f.read("headers", &single) || !f.read("multiValueHeaders", &multi) || !f.read("cookies", &cookies) {
+	ok := each(f.headers, '{', func(key, value []byte) bool { return addHeader(r.header, key, value) }) &&
+		each(f.multiValueHeaders, '{', func(key, values []byte) bool {
+			name, _ := unquote(key)
+			r.header.Del(string(name)) // the list is the fuller word
+			return each(values, '[', func(_, value []byte) bool { return addHeader(r.header, key, value) })
+		}) &&
+		each(f.cookies, '[', func(_, value []byte) bool {
+			cookie, ok := unquote(value)
+			r.header["Set-Cookie"] = append(r.header["Set-Cookie"], string(cookie))
+			return ok
+		})
+	if !ok {
 		return nil
-	}
-	for name, raw := range single {
-		if !addHeader(r.header, name, raw) {
-			return nil
-		}
-	}
-	for name, values := range multi {
-		r.header.Del(name) // the list is the fuller word
-		for _, raw := range values {
-			if !addHeader(r.header, name, raw) {
-				return nil
-			}
-		}
-	}
-	for _, c := range cookies {
-		r.header.Add("Set-Cookie", c)
 	}
 	if r.header.Get("Content-Type") == "" {
 		r.header.Set("Content-Type", typeJSON)
@@ -179,30 +191,21 @@ func (f fields) head() *response {
 	return r
 }
 
-// read decodes a member into p, which stays as it is if the member is missing or
-// null. It reports whether the member has the right type.
-func (f fields) read(name string, p any) bool {
-	raw, ok := f[name]
-	return !ok || json.Unmarshal(raw, p) == nil
-}
-
 // addHeader adds a value that is a string, number or boolean. Headers that
-// belong to the connection are left out, and those that can't be sent.
-func addHeader(h http.Header, name string, raw json.RawMessage) bool {
-	value := string(raw)
-	switch raw[0] {
+// belong to the connection are left out.
+func addHeader(h http.Header, key, value []byte) bool {
+	switch value[0] {
 	case '{', '[':
 		return false
 	case 'n': // null
 		return true
 	case '"':
-		if json.Unmarshal(raw, &value) != nil {
-			return false
-		}
+		value, _ = unquote(value)
 	}
-	name = http.CanonicalHeaderKey(name)
+	k, _ := unquote(key)
+	name := http.CanonicalHeaderKey(string(k))
 	if !hopByHop[name] && name != "Content-Length" {
-		h[name] = append(h[name], value)
+		h[name] = append(h[name], string(value))
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,6 +35,11 @@ func TestReplies(t *testing.T) {
 			"whole", `{"statusCode":201,"headers":{"Content-Type":"text/x","X-N":7,"x-t":true,"x-z":null},"cookies":["a=1; Path=/","b=2"],"body":"b\u00e4"}`,
 			201, "bä", "Content-Type=text/x\nX-N=7\nX-T=true\nSet-Cookie=a=1; Path=/|b=2",
 		},
+		{
+			"escapes", `{"status\u0043ode" : 200 , "headers" : { "x-a\\\\" : "q\"\\" , "X-B" : "}\u00e4" } , "ignored" : [ { "a" : "]" } , 1.5e3 , [ ] , { } ] , "body" : "\\" }`,
+			200, "\\", "X-B=}ä",
+		},
+		{"the last of two", `{"statusCode":500,"body":"a","statusCode":201,"body":"b"}`, 201, "b", ""},
 		{"status as a string", `{"statusCode":"404"}`, 404, "", "Content-Type=application/json"},
 		{"base64", `{"statusCode":200,"body":"AP8=","isBase64Encoded":true}`, 200, "\x00\xff", ""},
 		{"null body", `{"statusCode":200,"body":null,"isBase64Encoded":null,"headers":null,"cookies":null}`, 200, "", ""},
@@ -112,6 +118,30 @@ func TestHeadHasNoBody(t *testing.T) {
 	if resp.ContentLength != 5 || body != "" || event(t, w)["requestContext"].(map[string]any)["http"].(map[string]any)["method"] != "HEAD" {
 		t.Errorf("HEAD = %d %q, length %d", resp.StatusCode, body, resp.ContentLength)
 	}
+}
+
+// FuzzScan compares what is read of an object with what encoding/json reads.
+func FuzzScan(f *testing.F) {
+	f.Add([]byte(`{"statusCode":200,"headers":{"x-a":"\u00e4\\"},"body":"a\"b"}`))
+	f.Add([]byte(` {"a":[{}, "]"],"statusCode" : 299,"body":null, "headers":null}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		var want map[string]any
+		if json.Unmarshal(payload, &want) != nil {
+			return
+		}
+		status, _ := want["statusCode"].(float64)
+		body, isString := want["body"].(string)
+		if status != 200 || !isString || want["isBase64Encoded"] != nil || want["headers"] != nil || want["multiValueHeaders"] != nil || want["cookies"] != nil {
+			return
+		}
+		w := newWorld()
+		w.answer(string(payload))
+		rec := httptest.NewRecorder()
+		w.gateway().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fn/default/hello/", http.NoBody))
+		if rec.Code == http.StatusOK && rec.Body.String() != body {
+			t.Errorf("%q: body = %q, want %q", payload, rec.Body, body)
+		}
+	})
 }
 
 // FuzzReply feeds the gateway what a function may answer.
