@@ -24,13 +24,14 @@ var v1Controllers = []string{"memory", "cpu", "cpuacct", "pids"}
 type cgroups1 struct {
 	// parents are the directories of our parent group, by controller.
 	parents map[string]string
+	names   *groupNames
 }
 
 var _ cgroups = (*cgroups1)(nil)
 
 // newV1 returns nil if no controller of version 1 is mounted.
 func newV1(mounts map[string]string, nodeID string) *cgroups1 {
-	c := &cgroups1{parents: make(map[string]string)}
+	c := &cgroups1{parents: make(map[string]string), names: newGroupNames()}
 	for _, name := range v1Controllers {
 		if point, ok := mounts[name]; ok {
 			c.parents[name] = filepath.Join(point, groupPrefix+nodeID)
@@ -61,7 +62,8 @@ func (c *cgroups1) gaps() []sandbox.Gap {
 	return gaps
 }
 
-func (c *cgroups1) create(id string, l limits) (cgroup, error) {
+func (c *cgroups1) create() (cgroup, error) {
+	id := c.names.next()
 	g := &cgroup1{dirs: make(map[string]string)}
 	for name, parent := range c.parents {
 		dir := filepath.Join(parent, id)
@@ -72,9 +74,6 @@ func (c *cgroups1) create(id string, l limits) (cgroup, error) {
 			g.distinct = append(g.distinct, dir)
 		}
 		g.dirs[name] = dir
-	}
-	if err := g.limit(l); err != nil {
-		return nil, errors.Join(err, g.discard())
 	}
 	return g, nil
 }
@@ -96,7 +95,7 @@ func makeGroup(dir string) error {
 func (c *cgroups1) sweep(ctx context.Context) error {
 	var errs []error
 	for _, parent := range c.distinct() {
-		errs = append(errs, sweepGroups(ctx, parent))
+		errs = append(errs, sweepGroups(ctx, parent, c.names))
 	}
 	return errors.Join(errs...)
 }
@@ -176,13 +175,16 @@ func (g *cgroup1) join(s *script, _ *process) (release func(), err error) {
 	}
 	self := s.refs.cstring("0")
 	for _, dir := range g.distinct {
-		f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY|unix.O_CLOEXEC, 0)
+		// The process is one thread and moves itself as one: moving what
+		// cgroup.procs takes, a whole process, makes the kernel wait for all
+		// processors, for 10 ms and more on an idle machine.
+		f, err := os.OpenFile(filepath.Join(dir, "tasks"), os.O_WRONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			release()
 			return nil, fmt.Errorf("join cgroup: %w", err)
 		}
 		open = append(open, f)
-		s.do("join cgroup "+dir, unix.SYS_WRITE, f.Fd(), self, 1)
+		s.on("join cgroup", dir, unix.SYS_WRITE, f.Fd(), self, 1)
 	}
 	return release, nil
 }

@@ -19,7 +19,10 @@ import (
 const v2Controllers = "+memory +cpu +pids"
 
 // cgroups2 is cgroup version 2: one hierarchy for all controllers.
-type cgroups2 struct{ parent string }
+type cgroups2 struct {
+	parent string
+	names  *groupNames
+}
 
 var _ cgroups = (*cgroups2)(nil)
 
@@ -27,7 +30,7 @@ var _ cgroups = (*cgroups2)(nil)
 // in itself: a group that hands on controllers may hold no processes, so we move
 // into a group beside the sandboxes' then.
 func newV2(root, nodeID string) (*cgroups2, error) {
-	c := &cgroups2{parent: filepath.Join(root, groupPrefix+nodeID)}
+	c := &cgroups2{parent: filepath.Join(root, groupPrefix+nodeID), names: newGroupNames()}
 	if err := os.Mkdir(c.parent, groupMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
@@ -57,18 +60,17 @@ func moveSelf(root, nodeID string) error {
 
 func (c *cgroups2) gaps() []sandbox.Gap { return nil }
 
-func (c *cgroups2) create(id string, l limits) (cgroup, error) {
-	g := &cgroup2{dir: filepath.Join(c.parent, id)}
+func (c *cgroups2) create() (cgroup, error) {
+	g := &cgroup2{dir: filepath.Join(c.parent, c.names.next())}
 	if err := makeGroup(g.dir); err != nil {
 		return nil, err
-	}
-	if err := g.limit(l); err != nil {
-		return nil, errors.Join(err, unix.Rmdir(g.dir))
 	}
 	return g, nil
 }
 
-func (c *cgroups2) sweep(ctx context.Context) error { return sweepGroups(ctx, c.parent) }
+func (g *cgroup2) discard() error { return unix.Rmdir(g.dir) }
+
+func (c *cgroups2) sweep(ctx context.Context) error { return sweepGroups(ctx, c.parent, c.names) }
 
 func (c *cgroups2) close() error {
 	if err := unix.Rmdir(c.parent); err != nil && !errors.Is(err, unix.ENOENT) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,10 @@ import (
 
 // cgroups is one version's way of limiting and counting what sandboxes use.
 type cgroups interface {
-	// create makes the group of a sandbox and sets its limits.
-	create(id string, l limits) (cgroup, error)
-	// sweep kills what is in the groups below our parent and removes them all.
+	// create makes the group of a sandbox, without limits.
+	create() (cgroup, error)
+	// sweep kills what is in the groups of earlier processes below our parent, and
+	// removes them.
 	sweep(ctx context.Context) error
 	// close removes the parent, if it is empty.
 	close() error
@@ -36,6 +38,8 @@ type cgroup interface {
 	join(s *script, p *process) (release func(), err error)
 	limit(l limits) error
 	usage() (sandbox.Usage, error)
+	// discard removes a group that nothing has run in.
+	discard() error
 	// remove kills what is left in the group and removes it. It may be called
 	// again after an error.
 	remove(ctx context.Context) error
@@ -69,6 +73,20 @@ func quota(milliCPU int) (quota, period int64) {
 
 // groupPrefix starts the name of the cgroup that holds a node's sandboxes.
 const groupPrefix = "mayfly-"
+
+// groupNames numbers the groups of sandboxes. The prefix tells them from those
+// that an earlier process of this node left behind.
+type groupNames struct {
+	prefix string
+	last   atomic.Uint64
+}
+
+func newGroupNames() *groupNames {
+	return &groupNames{prefix: strconv.FormatInt(time.Now().UnixNano(), 36) + "-"}
+}
+
+func (n *groupNames) next() string        { return n.prefix + strconv.FormatUint(n.last.Add(1), 10) }
+func (n *groupNames) own(dir string) bool { return strings.HasPrefix(dir, n.prefix) }
 
 // groupMode is the permission of a cgroup's directory: its owner's alone.
 const groupMode = 0o700
@@ -237,8 +255,9 @@ func killGroup(dir string) error {
 	return nil
 }
 
-// sweepGroups removes the groups below parent, and what is in them.
-func sweepGroups(ctx context.Context, parent string) error {
+// sweepGroups removes the groups below parent that names did not make, and what
+// is in them.
+func sweepGroups(ctx context.Context, parent string, names *groupNames) error {
 	entries, err := os.ReadDir(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -248,7 +267,7 @@ func sweepGroups(ctx context.Context, parent string) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() && !names.own(e.Name()) {
 			errs = append(errs, removeGroup(ctx, filepath.Join(parent, e.Name())))
 		}
 	}
@@ -272,9 +291,9 @@ type noCgroups struct{ why string }
 
 var _ cgroups = noCgroups{}
 
-func (noCgroups) create(string, limits) (cgroup, error) { return noCgroup{}, nil }
-func (noCgroups) sweep(context.Context) error           { return nil }
-func (noCgroups) close() error                          { return nil }
+func (noCgroups) create() (cgroup, error)     { return noCgroup{}, nil }
+func (noCgroups) sweep(context.Context) error { return nil }
+func (noCgroups) close() error                { return nil }
 
 func (n noCgroups) gaps() []sandbox.Gap {
 	return []sandbox.Gap{{
@@ -289,4 +308,5 @@ type noCgroup struct{}
 func (noCgroup) join(*script, *process) (func(), error) { return func() {}, nil }
 func (noCgroup) limit(limits) error                     { return nil }
 func (noCgroup) usage() (sandbox.Usage, error)          { return sandbox.Usage{}, nil }
+func (noCgroup) discard() error                         { return nil }
 func (noCgroup) remove(context.Context) error           { return nil }

@@ -40,7 +40,7 @@ func limit(s *script, spec *sandbox.Spec) error {
 			return fmt.Errorf("read resource limit %d: %w", resource, err)
 		}
 		v := min(want, now.Max)
-		s.do("limit resource "+strconv.Itoa(resource), unix.SYS_PRLIMIT64, 0, uintptr(resource),
+		s.on("limit resource", strconv.Itoa(resource), unix.SYS_PRLIMIT64, 0, uintptr(resource),
 			address(&s.refs, &unix.Rlimit{Cur: v, Max: v}), 0)
 	}
 	return nil
@@ -62,19 +62,24 @@ func files(s *script, list []*os.File) {
 	s.do("close the other descriptors", unix.SYS_CLOSE_RANGE, uintptr(len(list)), uintptr(^uint32(0)), 0)
 }
 
-// dropRights takes every privilege from the process for good. as says whom to
-// become; nil: it stays who it is, as in a user namespace of one id.
-func dropRights(s *script, lastCap int, as *identity) {
+// dropCapabilities makes sure that no capability ever comes back.
+func dropCapabilities(s *script, lastCap int) {
 	for c := range lastCap + 1 {
 		s.prctl("drop a capability", unix.PR_CAPBSET_DROP, uintptr(c))
 	}
 	s.prctl("clear the ambient capabilities", unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-	if as != nil {
-		uid, gid := uintptr(as.uid), uintptr(as.gid)
-		s.do("leave all groups", unix.SYS_SETGROUPS, 0, 0)
-		s.do("set the group id", unix.SYS_SETRESGID, gid, gid, gid)
-		s.do("set the user id", unix.SYS_SETRESUID, uid, uid, uid)
-	}
+}
+
+// become changes the process's user and group.
+func become(s *script, id identity) {
+	uid, gid := uintptr(id.uid), uintptr(id.gid)
+	s.do("leave all groups", unix.SYS_SETGROUPS, 0, 0)
+	s.do("set the group id", unix.SYS_SETRESGID, gid, gid, gid)
+	s.do("set the user id", unix.SYS_SETRESUID, uid, uid, uid)
+}
+
+// dropRights takes every privilege from the process for good.
+func dropRights(s *script) {
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	s.do("drop all capabilities", unix.SYS_CAPSET, address(&s.refs, header), address(&s.refs, &[2]unix.CapUserData{}))
 	// After the change of user, which clears it.
@@ -90,7 +95,7 @@ func seal(s *script, filter []unix.SockFilter) {
 
 // execute replaces the process by the command.
 func execute(s *script, cmd *sandbox.Command) {
-	s.do("execute "+cmd.Path, unix.SYS_EXECVE, s.refs.cstring(cmd.Path), s.refs.cstringArray(cmd.Args), s.refs.cstringArray(cmd.Env))
+	s.on("execute", cmd.Path, unix.SYS_EXECVE, s.refs.cstring(cmd.Path), s.refs.cstringArray(cmd.Args), s.refs.cstringArray(cmd.Env))
 }
 
 // lastCapability returns the number of the kernel's last capability.

@@ -23,13 +23,17 @@ type Driver struct {
 	privileged bool
 	layout     *layout
 	filter     []unix.SockFilter
-	lastCap    int
-	cgroups    cgroups
-	network    Network
-	uids       *uids
-	leftovers  leftovers
-	spawners   *spawners
-	devNull    *os.File
+	// noCapabilities is the part of every script that drops capabilities.
+	noCapabilities *script
+	cgroups        cgroups
+	groups         *stock[cgroup]
+	roots          *stock[*mountNS] // with root alone
+	network        Network
+	own            *loopbackOnly // network, if Config has none that can be used
+	uids           *uids
+	leftovers      leftovers
+	spawners       *spawners
+	devNull        *os.File
 
 	mu   sync.Mutex
 	live map[string]*Sandbox // by id; guarded by mu
@@ -49,16 +53,23 @@ func New(cfg Config) (*Driver, error) {
 		uids: newUIDs(cfg.FirstUID, cfg.UIDs), network: cfg.Network,
 		leftovers: leftovers{dir: filepath.Join(cfg.StateDir, "processes")},
 	}
-	if d.network == nil || !d.privileged {
-		d.network = loopbackOnly{userNS: !d.privileged}
-	}
 	if err := d.prepare(); err != nil {
 		return nil, err
 	}
-	d.spawners = newSpawners()
-	if err := d.probe(); err != nil {
-		return nil, errors.Join(err, d.Close())
+	size := 0
+	if d.privileged {
+		size = stockSize
 	}
+	d.roots = newStock(size, d.layout.prepare, (*mountNS).close, cfg.Log)
+	if err := d.probe(); err != nil {
+		return nil, errors.Join(err, d.roots.close(), d.devNull.Close())
+	}
+	if d.network == nil || !d.privileged {
+		d.own = newLoopbackOnly(!d.privileged, cfg.Log)
+		d.network = d.own
+	}
+	d.groups = newStock(stockSize, d.cgroups.create, cgroup.discard, cfg.Log)
+	d.spawners = newSpawners()
 	return d, nil
 }
 
@@ -84,10 +95,12 @@ func (d *Driver) prepare() error {
 			return fmt.Errorf("make the sandbox driver's state directory: %w", err)
 		}
 	}
-	var err error
-	if d.lastCap, err = lastCapability(); err != nil {
+	last, err := lastCapability()
+	if err != nil {
 		return err
 	}
+	d.noCapabilities = newScript()
+	dropCapabilities(d.noCapabilities, last)
 	if d.filter, err = filter(); err != nil {
 		return err
 	}
@@ -188,5 +201,9 @@ func (d *Driver) Close() error {
 		return fmt.Errorf("close the sandbox driver: %d sandboxes are not destroyed", n)
 	}
 	d.spawners.close()
-	return errors.Join(d.cgroups.close(), d.devNull.Close())
+	err := errors.Join(d.groups.close(), d.roots.close())
+	if d.own != nil {
+		err = errors.Join(err, d.own.Close())
+	}
+	return errors.Join(err, d.cgroups.close(), d.devNull.Close())
 }

@@ -71,6 +71,10 @@ var (
 	retAllow  = bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}
 	retDeny   = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
 	retAbsent = bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
+
+	allow   = []bpf.Instruction{retAllow}
+	deny    = []bpf.Instruction{retDeny}
+	unknown = []bpf.Instruction{retAbsent}
 )
 
 // filter assembles the seccomp filter of sandboxes for this architecture. Calls
@@ -81,45 +85,72 @@ func filter() ([]unix.SockFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp filter: %w", err)
 	}
+	blocks := map[string][]bpf.Instruction{
+		"clone":       withoutBits(newNamespaces),
+		"personality": oneOf(0, personalities),
+		"socket":      socketFamilies(),
+	}
+	for name := range strings.FieldsSeq(allowed) {
+		blocks[name] = allow
+	}
+	for name := range strings.FieldsSeq(absent) {
+		blocks[name] = unknown
+	}
 	prog := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: dataArch, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
 		retAbsent,
 		bpf.LoadAbsolute{Off: dataNr, Size: 4},
 	}
-	// Every block below ends in a return, so that the call's number is still in
-	// the accumulator wherever the next block begins.
-	conditional := map[string][]bpf.Instruction{
-		"clone":       withoutBits(newNamespaces),
-		"personality": oneOf(0, personalities),
-		"socket":      socketFamilies(),
-	}
-	for _, name := range slices.Sorted(maps.Keys(conditional)) {
-		prog = append(prog, onCall(info.SyscallNames[name], conditional[name])...)
-	}
-	verdicts := make(map[string]bpf.Instruction)
-	for name := range info.SyscallNames {
-		verdicts[name] = retDeny
-	}
-	for name := range strings.FieldsSeq(allowed) {
-		verdicts[name] = retAllow
-	}
-	for name := range strings.FieldsSeq(absent) {
-		verdicts[name] = retAbsent
-	}
-	for _, nr := range slices.Sorted(maps.Keys(info.SyscallNumbers)) {
-		name := info.SyscallNumbers[nr]
-		if _, ok := conditional[name]; !ok {
-			prog = append(prog, onCall(nr, []bpf.Instruction{verdicts[name]})...)
-		}
-	}
-	return assemble(append(prog, retAbsent))
+	return assemble(append(prog, search(ranges(info, blocks))...))
 }
 
-// onCall runs block, which must return, for calls of number nr.
-func onCall(nr int, block []bpf.Instruction) []bpf.Instruction {
-	jump := bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(nr), SkipFalse: uint8(len(block))}
-	return append([]bpf.Instruction{jump}, block...)
+// numbers is a run of call numbers, from first to before the next run's, that
+// one block, which must return, answers.
+type numbers struct {
+	first uint32
+	block []bpf.Instruction
+}
+
+// ranges returns the runs of all numbers, in order. Calls without a block are
+// denied if the architecture knows them.
+func ranges(info *arch.Info, blocks map[string][]bpf.Instruction) []numbers {
+	var runs []numbers
+	add := func(nr int, block []bpf.Instruction) {
+		if n := len(runs); n == 0 || !slices.Equal(runs[n-1].block, block) {
+			runs = append(runs, numbers{uint32(nr), block})
+		}
+	}
+	next := 0
+	for _, nr := range slices.Sorted(maps.Keys(info.SyscallNumbers)) {
+		if nr > next {
+			add(next, unknown)
+		}
+		block, ok := blocks[info.SyscallNumbers[nr]]
+		if !ok {
+			block = deny
+		}
+		add(nr, block)
+		next = nr + 1
+	}
+	add(next, unknown)
+	return runs
+}
+
+// search finds the block for the call's number by halving. The kernel runs the
+// filter for every call number once when it is installed, so a search along a
+// list would cost each start of a sandbox half a millisecond.
+func search(runs []numbers) []bpf.Instruction {
+	if len(runs) == 1 {
+		return runs[0].block
+	}
+	middle := len(runs) / 2
+	below, above := search(runs[:middle]), search(runs[middle:])
+	prog := []bpf.Instruction{
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: runs[middle].first, SkipFalse: 1},
+		bpf.Jump{Skip: uint32(len(below))}, // a conditional jump reaches only 255 instructions
+	}
+	return slices.Concat(prog, below, above)
 }
 
 // withoutBits allows the call if its first argument has none of bits.

@@ -236,7 +236,7 @@ func eat([]string) error {
 
 // threads forks until the kernel says stop, and says how far it came.
 func threads([]string) error {
-	for n := 0; n < 10_000; n++ {
+	for n := range 10_000 {
 		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 		if errno != 0 {
 			fmt.Fprintf(os.Stdout, "stopped by %s, below 200: %t\n", unix.ErrnoName(errno), n < 200)
@@ -253,7 +253,7 @@ func threads([]string) error {
 
 // openFiles opens files until the kernel says stop.
 func openFiles([]string) error {
-	for n := 0; n < 1<<20; n++ {
+	for n := range 1 << 20 {
 		if _, err := unix.Open("/dev/null", unix.O_RDONLY, 0); err != nil {
 			fmt.Fprintf(os.Stdout, "%s near 1024: %t\n", answer(err), n > 900 && n <= 1024)
 			return nil
@@ -277,8 +277,8 @@ func connect(addresses []string) error {
 // sharedMemory leaves a segment behind, and fails if there was one.
 func sharedMemory([]string) error {
 	const key, size = 4711, 4096
-	if _, err := unix.SysvShmGet(key, size, 0); !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("the segment of an earlier sandbox is there (%v)", err)
+	if _, err := unix.SysvShmGet(key, size, 0); answer(err) != "ENOENT" {
+		return errors.New("the segment of an earlier sandbox is there: " + answer(err))
 	}
 	if _, err := unix.SysvShmGet(key, size, unix.IPC_CREAT|0o666); err != nil {
 		return err

@@ -4,6 +4,7 @@ package linux_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -51,10 +52,7 @@ func TestHostileCallsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := make(map[string]string)
-	for name, answer := range contained {
-		want[name] = answer
-	}
+	want := maps.Clone(contained)
 	// The host's processes and the node's own files can't even be named.
 	want[fmt.Sprintf("kill %d", os.Getpid())] = "ESRCH"
 	want[fmt.Sprintf("kill %d", os.Getppid())] = "ESRCH"
@@ -120,7 +118,8 @@ func TestMemoryBombIsKilledAndRecognised(t *testing.T) {
 	if err != nil || u.OOMKills == 0 {
 		t.Errorf("usage %+v, %v: want a kill for lack of memory", u, err)
 	}
-	if u.PeakMemoryBytes < spec.MemoryBytes/2 || u.PeakMemoryBytes > spec.MemoryBytes || u.CPU <= 0 {
+	if u.PeakMemoryBytes < spec.MemoryBytes/2 || u.PeakMemoryBytes > spec.MemoryBytes+1<<20 || // the kernel counts in batches
+		u.CPU <= 0 {
 		t.Errorf("usage %+v: want a peak near the limit and some processor time", u)
 	}
 	sandboxtest.Destroy(t, sb)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -19,11 +20,23 @@ import (
 // loopbackOnly is the network without a [Network]: each namespace has a loopback
 // interface and nothing else. With userNS each is inside a user namespace of its
 // own, which needs no root.
-type loopbackOnly struct{ userNS bool }
+type loopbackOnly struct {
+	userNS bool
+	stock  *stock[*namespace]
+}
 
-var _ Network = loopbackOnly{}
+var _ Network = (*loopbackOnly)(nil)
 
-func (loopbackOnly) Gaps() []sandbox.Gap {
+// stockSize is how many namespaces and cgroups are kept ready.
+const stockSize = 8
+
+func newLoopbackOnly(userNS bool, log *slog.Logger) *loopbackOnly {
+	l := &loopbackOnly{userNS: userNS}
+	l.stock = newStock(stockSize, l.acquire, (*namespace).Release, log)
+	return l
+}
+
+func (*loopbackOnly) Gaps() []sandbox.Gap {
 	return []sandbox.Gap{{
 		What: "Functions have no outgoing traffic, whatever their egress policy says.",
 		Why:  "Virtual interfaces and address translation need root.",
@@ -31,19 +44,19 @@ func (loopbackOnly) Gaps() []sandbox.Gap {
 	}}
 }
 
-func (loopbackOnly) Sweep(context.Context) error { return nil }
-func (loopbackOnly) Close() error                { return nil }
+func (*loopbackOnly) Sweep(context.Context) error { return nil }
+func (l *loopbackOnly) Close() error              { return l.stock.close() }
 
-// Acquire makes a namespace; the policy does not matter to it.
-func (l loopbackOnly) Acquire(context.Context, function.Egress) (Namespace, error) {
-	n, err := l.acquire()
+// Acquire returns a namespace; the policy does not matter to it.
+func (l *loopbackOnly) Acquire(context.Context, function.Egress) (Namespace, error) {
+	n, err := l.stock.take()
 	if err != nil {
 		return nil, err
 	}
 	return n, nil
 }
 
-func (l loopbackOnly) acquire() (*namespace, error) {
+func (l *loopbackOnly) acquire() (*namespace, error) {
 	s := new(script)
 	// The process shares our table of descriptors, so that what it opens stays.
 	p := process{flags: unix.CLONE_FILES | unix.CLONE_NEWNET}

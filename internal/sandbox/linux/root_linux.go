@@ -1,7 +1,9 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -37,6 +39,11 @@ type layout struct {
 	devices     []string
 	// maskedDirs and maskedFiles are hidden; frozenDirs are read-only.
 	maskedDirs, maskedFiles, frozenDirs []string
+
+	// fixed makes the part of the root that is the same in every sandbox; made is
+	// what it has made. proc mounts /proc, pivot makes the root the process's own.
+	fixed, proc, pivot *script
+	made               map[string]bool
 }
 
 // What is looked for on the host, as paths without the leading slash.
@@ -50,7 +57,7 @@ var (
 		"etc/alternatives", "etc/ld.so.conf.d",
 	}
 	etcFiles = []string{
-		"etc/ssl/openssl.cnf", "etc/ssl/cert.pem", "etc/ld.so.cache", "etc/ld.so.conf", "etc/localtime", "etc/mime.types",
+		"etc/ssl/openssl.cnf", "etc/ssl/cert.pem", "etc/ld.so.cache", "etc/ld.so.conf", "etc/localtime",
 		"etc/protocols", "etc/services",
 	}
 	deviceFiles = []string{"dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom"}
@@ -86,6 +93,11 @@ func findLayout(mountpoint string) *layout {
 	l.maskedDirs = existing(procMaskedDirs, isDir)
 	l.maskedFiles = existing(procMaskedFiles, exists)
 	l.frozenDirs = existing(procFrozenDirs, isDir)
+	l.fixed, l.proc, l.pivot = newScript(), newScript(), newScript()
+	l.made = map[string]bool{".": true}
+	l.buildFixed(l.fixed, &tree{s: l.fixed, made: l.made})
+	l.mountProc(l.proc)
+	l.enter(l.pivot)
 	return l
 }
 
@@ -117,30 +129,91 @@ func isFile(name string) bool {
 // identity is who a sandbox's processes are, inside.
 type identity struct{ uid, gid int }
 
-// build makes the sandbox's root and enters it. It must run in a new mount
-// namespace, and in the pid namespace that /proc is to show.
-func (l *layout) build(s *script, spec *sandbox.Spec, id identity, resolvConf []byte) error {
+// buildFixed makes what all roots have in common.
+func (l *layout) buildFixed(s *script, made *tree) {
 	s.mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	s.mount("tmpfs", l.mountpoint, "tmpfs", plain, rootOptions)
 	s.do("enter "+l.mountpoint, unix.SYS_CHDIR, s.refs.cstring(l.mountpoint))
 	s.do("set the umask", unix.SYS_UMASK, 0)
-	made := &tree{s: s, made: map[string]bool{".": true}}
 	made.dir("var/task")
 	made.dir("opt")
 	made.dir("sys")
 	l.system(s, made)
-	l.etc(s, made, spec, id, resolvConf)
-	l.proc(s, made)
+	l.etc(s, made)
+	made.dir("proc")
 	made.dir("tmp")
-	s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(spec.TmpBytes, 10))
 	s.symlink("/tmp", "var/tmp")
-	for _, m := range spec.Mounts {
-		if err := made.mount(m); err != nil {
+}
+
+// prepare makes a mount namespace whose root is complete but for what differs
+// between sandboxes, with nothing of the host's left in it.
+func (l *layout) prepare() (*mountNS, error) {
+	s, ns := newScript(), &mountNS{fd: newSlot()}
+	s.include(l.fixed)
+	// While the host's /proc is there.
+	s.on("open", "/proc/self/ns/mnt", unix.SYS_OPENAT, atFDCWD, s.refs.cstring("/proc/self/ns/mnt"),
+		unix.O_RDONLY|unix.O_CLOEXEC, 0).save = ns.fd
+	s.include(l.pivot)
+	// The process shares our table of descriptors, so that the namespace stays.
+	if err := s.finish(process{flags: unix.CLONE_FILES | unix.CLONE_NEWNS}); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare a root: %w", err), ns.close())
+	}
+	return ns, nil
+}
+
+// mountNS is a mount namespace that no process need be in.
+type mountNS struct{ fd slot }
+
+func (ns *mountNS) close() error { return closeFD(ns.fd) }
+
+// complete makes the rest of the root of a prepared mount namespace, which it
+// enters, in the pid namespace that /proc is to show. release closes what only
+// the script needs.
+func (l *layout) complete(s *script, ns *mountNS, own *ownRoot) (release func(), err error) {
+	s.do("enter the mount namespace", unix.SYS_SETNS, *ns.fd, unix.CLONE_NEWNS)
+	s.include(l.proc)
+	own.files(s)
+	t := &tree{s: s, made: maps.Clone(l.made)}
+	release, err = t.attach(own.spec.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	freeze(s)
+	return release, nil
+}
+
+// build makes the whole root in a mount namespace of the script's process.
+func (l *layout) build(s *script, own *ownRoot) error {
+	s.include(l.fixed)
+	s.include(l.proc)
+	own.files(s)
+	t := &tree{s: s, made: maps.Clone(l.made)}
+	for _, m := range own.spec.Mounts {
+		if err := t.point(m); err != nil {
 			return err
 		}
+		s.bind(m.Source, inRoot(m.Target), readOnly)
 	}
-	l.enter(s)
+	s.include(l.pivot)
+	freeze(s)
 	return nil
+}
+
+// ownRoot is what the root of one sandbox has for itself.
+type ownRoot struct {
+	spec       *sandbox.Spec
+	id         identity
+	resolvConf []byte
+}
+
+// files writes the files that are not the host's, and mounts /tmp.
+func (o *ownRoot) files(s *script) {
+	s.writeFile("etc/passwd", fmt.Sprintf("root:x:0:0:root:/:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/sh\n", o.id.uid, o.id.gid), 0o444)
+	s.writeFile("etc/group", fmt.Sprintf("root:x:0:\nsbx_user:x:%d:\n", o.id.gid), 0o444)
+	s.writeFile("etc/hosts", "127.0.0.1 localhost\n", 0o444)
+	s.writeFile("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n", 0o444)
+	s.writeFile("etc/resolv.conf", string(o.resolvConf), 0o444)
+	s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(o.spec.TmpBytes, 10))
 }
 
 // system binds the host's programs and libraries, and makes /dev.
@@ -161,9 +234,8 @@ func (l *layout) system(s *script, made *tree) {
 	}
 }
 
-// etc writes the few files that programs look up, none of them the host's own
-// accounts.
-func (l *layout) etc(s *script, made *tree, spec *sandbox.Spec, id identity, resolvConf []byte) {
+// etc binds the few files of the host that programs look up.
+func (l *layout) etc(s *script, made *tree) {
 	made.dir("etc")
 	for _, name := range l.files {
 		made.file(name)
@@ -173,24 +245,17 @@ func (l *layout) etc(s *script, made *tree, spec *sandbox.Spec, id identity, res
 		made.dir(path.Dir(name))
 		s.symlink(target, name)
 	}
-	s.writeFile("etc/passwd", fmt.Sprintf("root:x:0:0:root:/:/bin/false\nsbx_user:x:%d:%d::/tmp:/bin/sh\n", id.uid, id.gid), 0o444)
-	s.writeFile("etc/group", fmt.Sprintf("root:x:0:\nsbx_user:x:%d:\n", id.gid), 0o444)
-	s.writeFile("etc/hosts", "127.0.0.1 localhost "+spec.ID+"\n", 0o444)
-	s.writeFile("etc/hostname", spec.ID+"\n", 0o444)
-	s.writeFile("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n", 0o444)
-	s.writeFile("etc/resolv.conf", string(resolvConf), 0o444)
 }
 
-// proc mounts /proc of the sandbox's pid namespace and hides what it tells of
-// the host.
-func (l *layout) proc(s *script, made *tree) {
-	made.dir("proc")
+// mountProc mounts /proc of the process's pid namespace and hides what it tells
+// of the host.
+func (l *layout) mountProc(s *script) {
 	s.mount("proc", "proc", "proc", plain|unix.MS_NOEXEC, "")
 	for _, name := range l.maskedFiles {
-		s.do("mask "+name, unix.SYS_MOUNT, s.refs.cstring("dev/null"), s.refs.cstring(name), 0, unix.MS_BIND, 0)
+		s.on("mask", name, unix.SYS_MOUNT, s.refs.cstring("dev/null"), s.refs.cstring(name), 0, unix.MS_BIND, 0)
 	}
 	for _, name := range l.maskedDirs {
-		s.do("mask "+name, unix.SYS_MOUNT, s.refs.cstring("sys"), s.refs.cstring(name), 0, unix.MS_BIND, 0)
+		s.on("mask", name, unix.SYS_MOUNT, s.refs.cstring("sys"), s.refs.cstring(name), 0, unix.MS_BIND, 0)
 		s.restrict(name, readOnly)
 	}
 	for _, name := range l.frozenDirs {
@@ -204,6 +269,10 @@ func (l *layout) enter(s *script) {
 	s.do("pivot into the root", unix.SYS_PIVOT_ROOT, here, here)
 	s.do("let go of the host's root", unix.SYS_UMOUNT2, here, unix.MNT_DETACH)
 	s.do("enter the root", unix.SYS_CHDIR, s.refs.cstring("/"))
+}
+
+// freeze makes the root read-only.
+func freeze(s *script) {
 	attr := &unix.MountAttr{Attr_set: readOnly}
 	s.do("make the root read-only", unix.SYS_MOUNT_SETATTR, atFDCWD, s.refs.cstring("/"), 0,
 		address(&s.refs, attr), mountAttrSize)
@@ -229,19 +298,59 @@ func (t *tree) file(name string) {
 	t.s.ensureFile(name)
 }
 
-// mount binds what a spec asks for. A target inside another mount must exist
-// there, since that is read-only.
-func (t *tree) mount(m sandbox.Mount) error {
+// point makes the mount point of m. Inside another mount it must exist, since
+// that is read-only.
+func (t *tree) point(m sandbox.Mount) error {
 	info, err := os.Stat(m.Source)
 	if err != nil {
 		return fmt.Errorf("mount at %s: %w", m.Target, err)
 	}
-	name := strings.TrimPrefix(m.Target, "/")
 	if info.IsDir() {
-		t.dir(name)
+		t.dir(inRoot(m.Target))
 	} else {
-		t.file(name)
+		t.file(inRoot(m.Target))
 	}
-	t.s.bind(m.Source, name, readOnly)
 	return nil
+}
+
+// inRoot returns a path of the sandbox relative to its root.
+func inRoot(target string) string { return strings.TrimPrefix(target, "/") }
+
+// attach mounts copies of what the host has at the sources, made in our own mount
+// namespace: from inside the sandbox's they can't be reached any more.
+func (t *tree) attach(mounts []sandbox.Mount) (release func(), err error) {
+	var fds []int
+	release = func() {
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+	}
+	for _, m := range mounts {
+		fd, err := copyTree(m.Source)
+		if err == nil {
+			fds = append(fds, fd)
+			err = t.point(m)
+		}
+		if err != nil {
+			release()
+			return nil, fmt.Errorf("mount at %s: %w", m.Target, err)
+		}
+		t.s.on("mount", m.Target, unix.SYS_MOVE_MOUNT, uintptr(fd), t.s.refs.cstring(""), atFDCWD,
+			t.s.refs.cstring(inRoot(m.Target)), unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	return release, nil
+}
+
+// copyTree returns a read-only copy of the mounts at and below path, mounted
+// nowhere.
+func copyTree(path string) (fd int, err error) {
+	fd, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return -1, err
+	}
+	attr := &unix.MountAttr{Attr_set: readOnly}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, attr); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
 }

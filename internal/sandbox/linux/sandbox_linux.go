@@ -52,8 +52,11 @@ func (s *Sandbox) acquire(ctx context.Context) (err error) {
 		}
 	}
 	l := limits{memoryBytes: s.spec.MemoryBytes, milliCPU: s.spec.MilliCPU, pids: s.spec.PIDs}
-	if s.group, err = d.cgroups.create(s.spec.ID, l); err != nil {
+	if s.group, err = d.groups.take(); err != nil {
 		s.group = nil
+		return fmt.Errorf("create sandbox: %w", err)
+	}
+	if err := s.group.limit(l); err != nil {
 		return fmt.Errorf("create sandbox: %w", err)
 	}
 	if s.ns, err = d.network.Acquire(ctx, s.spec.Egress); err != nil {

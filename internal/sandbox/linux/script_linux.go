@@ -16,10 +16,34 @@ import (
 // does), so nothing of the Go runtime may run in it; see [spawn].
 type script struct {
 	ops  []op
-	what []string
+	what []call
 	refs referents
 	// inner receives the id of the process that a fork op made.
 	inner *int32
+}
+
+// call names an op for its error: what was done, and to what.
+type call struct{ verb, object string }
+
+func (c call) String() string {
+	if c.object == "" {
+		return c.verb
+	}
+	return c.verb + " " + c.object
+}
+
+// include appends the ops of a script that is the same for all sandboxes. That
+// one must not use slots, which each run writes.
+func (s *script) include(fixed *script) {
+	s.ops = append(s.ops, fixed.ops...)
+	s.what = append(s.what, fixed.what...)
+	s.refs.values = append(s.refs.values, fixed)
+}
+
+// newScript returns a script with room for what a sandbox takes.
+func newScript() *script {
+	const calls = 256
+	return &script{ops: make([]op, 0, calls), what: make([]call, 0, calls)}
 }
 
 // slot holds a result, mostly a descriptor, from one op for later ones.
@@ -27,16 +51,21 @@ type slot = *uintptr
 
 // do appends a call that must succeed.
 func (s *script) do(what string, nr uintptr, args ...uintptr) *op {
+	return s.on(what, "", nr, args...)
+}
+
+// on is do for a call on an object.
+func (s *script) on(verb, object string, nr uintptr, args ...uintptr) *op {
 	o := op{nr: nr}
 	copy(o.args[:], args)
 	s.ops = append(s.ops, o)
-	s.what = append(s.what, what)
+	s.what = append(s.what, call{verb, object})
 	return &s.ops[len(s.ops)-1]
 }
 
-// try appends a call whose failure is passed over.
-func (s *script) try(what string, nr uintptr, args ...uintptr) {
-	s.do(what, nr, args...).mode = may
+// try is on for a call whose failure is passed over.
+func (s *script) try(verb, object string, nr uintptr, args ...uintptr) {
+	s.on(verb, object, nr, args...).mode = may
 }
 
 // newSlot returns a slot that holds no descriptor.
@@ -107,7 +136,7 @@ func (s *script) start(p process) (pid int, err error) {
 		reap(pid)
 	}
 	i := int(rep.failed) - 1
-	return 0, &scriptError{what: s.what[i], last: i == len(s.ops)-1, errno: unix.Errno(rep.errno)}
+	return 0, &scriptError{what: s.what[i].String(), last: i == len(s.ops)-1, errno: unix.Errno(rep.errno)}
 }
 
 // finish runs a script that executes nothing, to its end.
@@ -131,36 +160,36 @@ func reap(pid int) {
 // The calls that scripts are made of.
 
 func (s *script) mount(source, target, fsType string, flags uintptr, data string) {
-	s.do("mount "+target, unix.SYS_MOUNT, s.refs.cstring(source), s.refs.cstring(target),
+	s.on("mount", target, unix.SYS_MOUNT, s.refs.cstring(source), s.refs.cstring(target),
 		s.refs.cstring(fsType), flags, s.refs.cstring(data))
 }
 
 // bind mounts source, and what is mounted below it, at target with attributes
 // attrs added.
 func (s *script) bind(source, target string, attrs uint64) {
-	s.do("bind "+source, unix.SYS_MOUNT, s.refs.cstring(source), s.refs.cstring(target), 0, unix.MS_BIND|unix.MS_REC, 0)
+	s.on("bind", source, unix.SYS_MOUNT, s.refs.cstring(source), s.refs.cstring(target), 0, unix.MS_BIND|unix.MS_REC, 0)
 	s.restrict(target, attrs)
 }
 
 // restrict adds attributes to the mount at target and to all below it.
 func (s *script) restrict(target string, attrs uint64) {
 	attr := &unix.MountAttr{Attr_set: attrs}
-	s.do("restrict "+target, unix.SYS_MOUNT_SETATTR, atFDCWD, s.refs.cstring(target), unix.AT_RECURSIVE,
+	s.on("restrict", target, unix.SYS_MOUNT_SETATTR, atFDCWD, s.refs.cstring(target), unix.AT_RECURSIVE,
 		address(&s.refs, attr), mountAttrSize)
 }
 
 // ensureDir makes a directory unless there is one.
 func (s *script) ensureDir(path string) {
-	s.try("make directory "+path, unix.SYS_MKDIRAT, atFDCWD, s.refs.cstring(path), 0o755)
+	s.try("make directory", path, unix.SYS_MKDIRAT, atFDCWD, s.refs.cstring(path), 0o755)
 }
 
 // ensureFile makes an empty file unless there is one.
 func (s *script) ensureFile(path string) {
-	s.try("make file "+path, unix.SYS_MKNODAT, atFDCWD, s.refs.cstring(path), unix.S_IFREG|0o444, 0)
+	s.try("make file", path, unix.SYS_MKNODAT, atFDCWD, s.refs.cstring(path), unix.S_IFREG|0o444, 0)
 }
 
 func (s *script) symlink(target, path string) {
-	s.do("link "+path, unix.SYS_SYMLINKAT, s.refs.cstring(target), atFDCWD, s.refs.cstring(path))
+	s.on("link", path, unix.SYS_SYMLINKAT, s.refs.cstring(target), atFDCWD, s.refs.cstring(path))
 }
 
 // writeFile writes content, which may be empty, to a file that is made if need
@@ -175,16 +204,16 @@ func (s *script) writeFile(path, content string, mode uintptr) {
 
 func (s *script) open(path string, flags, mode uintptr) slot {
 	fd := newSlot()
-	s.do("open "+path, unix.SYS_OPENAT, atFDCWD, s.refs.cstring(path), flags|unix.O_CLOEXEC, mode).save = fd
+	s.on("open", path, unix.SYS_OPENAT, atFDCWD, s.refs.cstring(path), flags|unix.O_CLOEXEC, mode).save = fd
 	return fd
 }
 
 func (s *script) write(path string, fd slot, content string) {
-	s.do("write "+path, unix.SYS_WRITE, 0, s.refs.cstring(content), uintptr(len(content))).load = fd
+	s.on("write", path, unix.SYS_WRITE, 0, s.refs.cstring(content), uintptr(len(content))).load = fd
 }
 
 func (s *script) closeSlot(path string, fd slot) {
-	s.do("close "+path, unix.SYS_CLOSE).load = fd
+	s.on("close", path, unix.SYS_CLOSE).load = fd
 }
 
 func (s *script) prctl(what string, args ...uintptr) { s.do(what, unix.SYS_PRCTL, args...) }

@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -10,58 +11,101 @@ import (
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
-// newSandboxFlags are the namespaces that a sandbox's first process is made in.
-// Its network namespace is there before, and entered.
-const newSandboxFlags = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+// The namespaces that a sandbox's first process is made in. Its network
+// namespace is there before, and entered.
+const sandboxNamespaces = unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // script writes the script that starts cmd in the sandbox. release frees what
 // only the script needs.
 func (s *Sandbox) script(cmd *sandbox.Command) (sc *script, how process, release func(), err error) {
-	d := s.driver
-	sc = new(script)
-	how = process{flags: newSandboxFlags}
-	if release, err = s.group.join(sc, &how); err != nil {
+	sc, how = newScript(), process{flags: sandboxNamespaces}
+	var undo cleanup
+	defer func() {
+		if err != nil {
+			undo.run()
+		}
+	}()
+	leave, err := s.group.join(sc, &how)
+	if err != nil {
 		return nil, process{}, nil, err
 	}
-	id := identity{uid: innerID, gid: innerID}
-	become := (*identity)(nil)
-	if d.privileged {
-		id = identity{uid: s.uid, gid: s.uid}
-		become = &id
-		sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
+	undo.add(leave)
+	if s.driver.privileged {
+		err = s.intoPreparedRoot(sc, &undo)
 	} else {
-		s.enterUserNamespace(sc, how)
-		how = process{}
+		how, err = s.intoUserNamespace(sc, how)
 	}
-	sc.do("start a session", unix.SYS_SETSID)
-	sc.do("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&sc.refs, new(uint64)), 0, 8)
-	sc.writeFile("/proc/self/oom_score_adj", oomScore, 0)
-	if err := d.layout.build(sc, &s.spec, id, s.ns.ResolvConf()); err != nil {
-		release()
+	if err != nil {
 		return nil, process{}, nil, err
 	}
 	name := sc.refs.cstring(s.spec.ID)
 	sc.do("set the host name", unix.SYS_SETHOSTNAME, name, uintptr(len(s.spec.ID)))
-	if err := s.finishScript(sc, cmd, become); err != nil {
-		release()
-		return nil, process{}, nil, err
-	}
-	return sc, how, release, nil
+	return sc, how, undo.run, s.confine(sc, cmd)
 }
 
-// enterUserNamespace makes the script enter the sandbox's user namespace first.
-// The new namespaces belong to it, so they are made from inside, by a second
-// process: only one that is new can be in a new pid namespace.
-func (s *Sandbox) enterUserNamespace(sc *script, how process) {
+// cleanup is what has to be undone, last first.
+type cleanup []func()
+
+func (c *cleanup) add(f func()) { *c = append(*c, f) }
+
+func (c *cleanup) run() {
+	for _, f := range slices.Backward(*c) {
+		f()
+	}
+	*c = nil
+}
+
+// intoPreparedRoot makes the script's process enter the sandbox's namespaces
+// and root, as root can.
+func (s *Sandbox) intoPreparedRoot(sc *script, undo *cleanup) error {
+	d := s.driver
+	ns, err := d.roots.take()
+	if err != nil {
+		return err
+	}
+	undo.add(func() { _ = ns.close() })
+	begin(sc)
+	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
+	leave, err := d.layout.complete(sc, ns, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
+	if err != nil {
+		return err
+	}
+	undo.add(leave)
+	return nil
+}
+
+// intoUserNamespace does the same without root: in the sandbox's user namespace,
+// which the script enters first. All other namespaces belong to it, so they are
+// made from inside, by a second process: only one that is new can be in a new
+// pid namespace.
+func (s *Sandbox) intoUserNamespace(sc *script, how process) (process, error) {
 	if ns, ok := s.ns.(*namespace); ok {
 		sc.do("enter the user namespace", unix.SYS_SETNS, *ns.user, unix.CLONE_NEWUSER)
 	}
 	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
+	how.flags |= unix.CLONE_NEWNS
 	sc.fork(how)
+	begin(sc)
+	return process{}, s.driver.layout.build(sc, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
 }
 
-// finishScript confines the process and executes cmd.
-func (s *Sandbox) finishScript(sc *script, cmd *sandbox.Command, become *identity) error {
+// identity says who the sandbox's processes are.
+func (s *Sandbox) identity() identity {
+	if s.driver.privileged {
+		return identity{uid: s.uid, gid: s.uid}
+	}
+	return identity{uid: innerID, gid: innerID}
+}
+
+// begin sets what a new process inherits from us.
+func begin(sc *script) {
+	sc.do("start a session", unix.SYS_SETSID)
+	sc.do("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&sc.refs, new(uint64)), 0, 8)
+	sc.writeFile("/proc/self/oom_score_adj", oomScore, 0)
+}
+
+// confine takes the process's rights and makes it execute cmd.
+func (s *Sandbox) confine(sc *script, cmd *sandbox.Command) error {
 	if err := limit(sc, &s.spec); err != nil {
 		return err
 	}
@@ -69,10 +113,14 @@ func (s *Sandbox) finishScript(sc *script, cmd *sandbox.Command, become *identit
 	if dir == "" {
 		dir = "/"
 	}
-	sc.do("enter the working directory "+dir, unix.SYS_CHDIR, sc.refs.cstring(dir))
+	sc.on("enter the working directory", dir, unix.SYS_CHDIR, sc.refs.cstring(dir))
 	sc.do("set the umask", unix.SYS_UMASK, 0o022)
 	files(sc, s.driver.stdio(cmd))
-	dropRights(sc, s.driver.lastCap, become)
+	sc.include(s.driver.noCapabilities)
+	if s.driver.privileged {
+		become(sc, s.identity())
+	}
+	dropRights(sc)
 	seal(sc, s.driver.filter)
 	execute(sc, cmd)
 	return nil
@@ -93,9 +141,9 @@ func (d *Driver) stdio(cmd *sandbox.Command) []*os.File {
 var probeSpec = sandbox.Spec{ID: "probe", TmpBytes: 1 << 20, PIDs: 1, OpenFiles: 64}
 
 // probe makes a namespace and a root once, to find out at start whether this
-// machine lets us, and to say so.
+// machine lets us, and to say so. It needs no spawner.
 func (d *Driver) probe() error {
-	ns, err := loopbackOnly{userNS: !d.privileged}.acquire()
+	ns, err := (&loopbackOnly{userNS: !d.privileged}).acquire()
 	if err != nil {
 		return d.unsupported(err)
 	}

@@ -115,11 +115,11 @@ func killNoted(ctx context.Context, file string) error {
 		return err
 	}
 	pid, err := strconv.Atoi(string(b))
-	if err != nil || pid <= 1 {
-		return nil // cut off by the crash
+	if err != nil {
+		return fmt.Errorf("read the process's id: %w", err)
 	}
-	if syscall.Kill(-pid, 0) != nil {
-		return nil // there is no such group any more
+	if pid <= 1 || !groupExists(pid) {
+		return nil
 	}
 	started, err := startTime(ctx, pid)
 	if err != nil {
@@ -130,6 +130,8 @@ func killNoted(ctx context.Context, file string) error {
 	}
 	return syscall.Kill(-pid, syscall.SIGKILL)
 }
+
+func groupExists(pid int) bool { return syscall.Kill(-pid, 0) == nil }
 
 // startTime asks ps, which says it alike on Linux and macOS.
 func startTime(ctx context.Context, pid int) (time.Time, error) {

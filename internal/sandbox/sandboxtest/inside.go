@@ -4,6 +4,7 @@
 package sandboxtest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -43,11 +44,12 @@ func Inside(more map[string]Action) {
 
 // dial prints what the listener at args[0] says.
 func dial(args []string) error {
-	conn, err := net.DialTimeout("tcp", args[0], 5*time.Second)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(context.Background(), "tcp", args[0])
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err = io.Copy(os.Stdout, conn)
 	return err
 }

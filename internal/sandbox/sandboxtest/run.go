@@ -22,11 +22,11 @@ func Spec(id string, mounts ...sandbox.Mount) sandbox.Spec {
 const binaryTarget = "/opt/sandboxtest"
 
 // Binary mounts the running test binary, for [Act].
-func Binary(t testing.TB) sandbox.Mount {
-	t.Helper()
+func Binary(tb testing.TB) sandbox.Mount {
+	tb.Helper()
 	exe, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return sandbox.Mount{Source: exe, Target: binaryTarget}
 }
@@ -46,23 +46,23 @@ func Shell(script string) sandbox.Command {
 }
 
 // Create makes a sandbox that ends with the test.
-func Create(t testing.TB, d sandbox.Driver, spec sandbox.Spec) sandbox.Sandbox {
-	t.Helper()
-	sb, err := d.Create(t.Context(), spec)
+func Create(tb testing.TB, d sandbox.Driver, spec sandbox.Spec) sandbox.Sandbox {
+	tb.Helper()
+	sb, err := d.Create(tb.Context(), spec)
 	if err != nil {
-		t.Fatalf("create: %v", err)
+		tb.Fatalf("create: %v", err)
 	}
-	t.Cleanup(func() { Destroy(t, sb) })
+	tb.Cleanup(func() { Destroy(tb, sb) })
 	return sb
 }
 
 // Destroy destroys a sandbox, which must not take long.
-func Destroy(t testing.TB, sb sandbox.Sandbox) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+func Destroy(tb testing.TB, sb sandbox.Sandbox) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 	defer cancel()
 	if err := sb.Destroy(ctx); err != nil {
-		t.Errorf("destroy: %v", err)
+		tb.Errorf("destroy: %v", err)
 	}
 }
 
@@ -75,31 +75,31 @@ type Running struct {
 }
 
 // Start runs cmd in sb.
-func Start(t testing.TB, sb sandbox.Sandbox, cmd sandbox.Command) *Running {
-	t.Helper()
+func Start(tb testing.TB, sb sandbox.Sandbox, cmd sandbox.Command) *Running {
+	tb.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Close() })
-	defer w.Close()
+	tb.Cleanup(func() { _ = r.Close() })
+	defer func() { _ = w.Close() }()
 	cmd.Stdout, cmd.Stderr = w, w
-	p, err := sb.Start(t.Context(), cmd)
+	p, err := sb.Start(tb.Context(), cmd)
 	if err != nil {
-		t.Fatalf("start: %v", err)
+		tb.Fatalf("start: %v", err)
 	}
 	return &Running{Process: p, Output: r}
 }
 
 // Finish waits for the command and returns what it printed and how it ended.
-func (r *Running) Finish(t testing.TB) (string, sandbox.Exit) {
-	t.Helper()
+func (r *Running) Finish(tb testing.TB) (string, sandbox.Exit) {
+	tb.Helper()
 	if err := r.Output.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	out, err := io.ReadAll(r.Output)
 	if err != nil {
-		t.Fatalf("read output: %v", err)
+		tb.Fatalf("read output: %v", err)
 	}
 	<-r.Done()
 	return string(bytes.TrimSpace(out)), r.Exit()
@@ -107,10 +107,10 @@ func (r *Running) Finish(t testing.TB) (string, sandbox.Exit) {
 
 // Output runs cmd in a sandbox of its own and returns what it printed and how it
 // ended.
-func Output(t testing.TB, d sandbox.Driver, spec sandbox.Spec, cmd sandbox.Command) (string, sandbox.Exit) {
-	t.Helper()
-	sb := Create(t, d, spec)
-	out, exit := Start(t, sb, cmd).Finish(t)
-	Destroy(t, sb)
+func Output(tb testing.TB, d sandbox.Driver, spec sandbox.Spec, cmd sandbox.Command) (string, sandbox.Exit) {
+	tb.Helper()
+	sb := Create(tb, d, spec)
+	out, exit := Start(tb, sb, cmd).Finish(tb)
+	Destroy(tb, sb)
 	return out, exit
 }

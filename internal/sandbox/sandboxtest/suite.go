@@ -43,6 +43,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver) {
 }
 
 func outputAndExit(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	for script, want := range map[string]struct {
 		out  string
 		exit sandbox.Exit
@@ -60,6 +61,7 @@ func outputAndExit(t *testing.T, d sandbox.Driver) {
 }
 
 func environmentAndFiles(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -79,11 +81,13 @@ func environmentAndFiles(t *testing.T, d sandbox.Driver) {
 }
 
 func mountsAndDirectory(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
+	// A sandbox's user is not the node's.
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/hello.txt", []byte("hello"), 0o644); err != nil {
+	if err := os.WriteFile(dir+"/hello.txt", []byte("hello"), 0o644); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
 	cmd := Shell("cat hello.txt; touch \"${TMPDIR:-/tmp}/file\" && echo ', writable'")
@@ -95,6 +99,7 @@ func mountsAndDirectory(t *testing.T, d sandbox.Driver) {
 }
 
 func signal(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	r := Start(t, Create(t, d, Spec("signal")), Shell("trap 'exit 9' TERM; echo ready; while :; do sleep 1; done"))
 	if line, err := bufio.NewReader(r.Output).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("got %q, %v", line, err)
@@ -120,6 +125,7 @@ func signal(t *testing.T, d sandbox.Driver) {
 }
 
 func listen(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	// Two sandboxes listen at the same address, each for itself.
 	for _, word := range []string{"one", "two"} {
 		sb := Create(t, d, Spec("listen-"+word, Binary(t)))
@@ -157,12 +163,13 @@ func serveOnce(l net.Listener, word string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err = io.WriteString(conn, word)
 	return err
 }
 
 func destroyTwice(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	fresh := Create(t, d, Spec("fresh"))
 	Destroy(t, fresh)
 	Destroy(t, fresh)
@@ -179,6 +186,7 @@ func destroyTwice(t *testing.T, d sandbox.Driver) {
 }
 
 func destroyKillsGrandchild(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	sb := Create(t, d, Spec("grandchild"))
 	r := Start(t, sb, Shell("(trap '' TERM HUP INT; sleep 1000) & echo ready; wait"))
 	if line, err := bufio.NewReader(r.Output).ReadString('\n'); line != "ready\n" {
@@ -192,6 +200,7 @@ func destroyKillsGrandchild(t *testing.T, d sandbox.Driver) {
 }
 
 func endOfFirstProcessEndsAll(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	r := Start(t, Create(t, d, Spec("orphan")), Shell("sleep 1000 & echo started"))
 	if out, _ := r.Finish(t); out != "started" {
 		t.Errorf("got %q", out)
@@ -199,6 +208,7 @@ func endOfFirstProcessEndsAll(t *testing.T, d sandbox.Driver) {
 }
 
 func startOnce(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	sb := Create(t, d, Spec("once"))
 	Start(t, sb, Shell("exit 0")).Finish(t)
 	if _, err := sb.Start(t.Context(), Shell("exit 0")); !fault.Is(err, fault.Conflict, "SandboxStarted") {
@@ -207,8 +217,9 @@ func startOnce(t *testing.T, d sandbox.Driver) {
 }
 
 func missingProgram(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	plain := t.TempDir() + "/plain"
-	if err := os.WriteFile(plain, []byte("text"), 0o644); err != nil {
+	if err := os.WriteFile(plain, []byte("text"), 0o644); err != nil { //nolint:gosec // a sandbox's user is not the node's
 		t.Fatal(err)
 	}
 	mount := sandbox.Mount{Source: plain, Target: "/opt/plain"}
@@ -222,6 +233,7 @@ func missingProgram(t *testing.T, d sandbox.Driver) {
 }
 
 func cancelledContext(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	sb := Create(t, d, Spec("cancelled"))
 	cause := errors.New("changed my mind")
@@ -235,6 +247,7 @@ func cancelledContext(t *testing.T, d sandbox.Driver) {
 }
 
 func badSpec(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	for name, spec := range map[string]sandbox.Spec{
 		"id":             Spec("../up"),
 		"missing source": Spec("source", sandbox.Mount{Source: "/no/such/directory", Target: "/var/task"}),
@@ -248,6 +261,7 @@ func badSpec(t *testing.T, d sandbox.Driver) {
 }
 
 func idsAreUnique(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	sb := Create(t, d, Spec("twin"))
 	if _, err := d.Create(t.Context(), Spec("twin")); !fault.Is(err, fault.AlreadyExists, "SandboxExists") {
 		t.Errorf("second: %v", err)
@@ -257,6 +271,7 @@ func idsAreUnique(t *testing.T, d sandbox.Driver) {
 }
 
 func noLeftovers(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	script := "cd \"${TMPDIR:-/tmp}\"; ls; echo secret > left; ls"
 	for range 2 {
 		if out, _ := Output(t, d, Spec("again"), Shell(script)); out != "left" {
@@ -266,6 +281,7 @@ func noLeftovers(t *testing.T, d sandbox.Driver) {
 }
 
 func concurrent(t *testing.T, d sandbox.Driver) {
+	t.Helper()
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -281,7 +297,7 @@ func concurrent(t *testing.T, d sandbox.Driver) {
 				t.Errorf("pipe: %v", err)
 				return
 			}
-			defer r.Close()
+			defer func() { _ = r.Close() }()
 			cmd := Shell("echo " + word)
 			cmd.Stdout = w
 			_, err = sb.Start(t.Context(), cmd)
