@@ -18,6 +18,7 @@ import (
 	"mayfly.dev/mayfly/internal/api/native"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/auth"
+	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
@@ -103,15 +104,18 @@ func (n *node) revision() string {
 	return fmt.Sprintf("r%d", n.revisions)
 }
 
-func (n *node) Create(_ context.Context, namespace, name string, s function.Settings, code function.Code, tags map[string]string) (*function.Function, error) {
-	if err := s.Check(); err != nil {
+func (n *node) Create(_ context.Context, fn catalog.NewFunction) (*function.Function, error) {
+	if err := fn.Settings.Check(); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f := &function.Function{Namespace: namespace, Name: name, State: function.Active, Tags: tags, Created: time.Now()}
-	f.Latest = function.Version{Namespace: namespace, Function: name, Number: function.Latest, Settings: s, Code: code, Revision: n.revision(), Modified: time.Now()}
-	n.functions[namespace+"/"+name] = f
+	f := &function.Function{Namespace: fn.Namespace, Name: fn.Name, State: function.Active, Tags: fn.Tags, Created: time.Now()}
+	f.Latest = function.Version{
+		Namespace: fn.Namespace, Function: fn.Name, Number: function.Latest, Settings: fn.Settings, Code: fn.Code,
+		Revision: n.revision(), Modified: time.Now(),
+	}
+	n.functions[fn.Namespace+"/"+fn.Name] = f
 	return f, nil
 }
 

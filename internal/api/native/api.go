@@ -26,6 +26,7 @@ import (
 
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/auth"
+	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
@@ -35,6 +36,8 @@ import (
 )
 
 //go:generate go run ./gen ../../../docs/openapi.json
+
+var _ Functions = (*catalog.Catalog)(nil)
 
 // Config is what the API is made of. All fields are needed but Stopping and Log.
 type Config struct {
@@ -57,13 +60,13 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Functions is what the API needs of the catalog, with the catalog's faults.
+// Functions is what the API needs of a [catalog.Catalog], with its faults.
 type Functions interface {
 	Function(namespace, name string) (*function.Function, error)
 	Functions(namespace, after string, limit int) (fs []*function.Function, more bool)
 	PutCode(ctx context.Context, zip []byte) (function.Code, error)
 	CodeZip(ctx context.Context, sha256 string) (io.ReadCloser, error)
-	Create(ctx context.Context, namespace, name string, settings function.Settings, code function.Code, tags map[string]string) (*function.Function, error)
+	Create(ctx context.Context, n catalog.NewFunction) (*function.Function, error)
 	UpdateVersion(ctx context.Context, namespace, name, revision string, change func(*function.Version) error) (*function.Function, error)
 	Update(ctx context.Context, namespace, name string, change func(*function.Function) error) (*function.Function, error)
 	Delete(ctx context.Context, namespace, name string) error

@@ -20,6 +20,7 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/auth"
+	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
@@ -95,7 +96,7 @@ func (f *functions) CodeZip(_ context.Context, sha string) (io.ReadCloser, error
 	return io.NopCloser(bytes.NewReader(zip)), nil
 }
 
-func (f *functions) Create(_ context.Context, namespace, name string, s function.Settings, code function.Code, tags map[string]string) (*function.Function, error) {
+func (f *functions) Create(_ context.Context, n catalog.NewFunction) (*function.Function, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.take(); err != nil {
@@ -103,13 +104,16 @@ func (f *functions) Create(_ context.Context, namespace, name string, s function
 	}
 	now := time.Date(2026, 11, 22, 20, 45, 18, 0, time.UTC)
 	fn := &function.Function{
-		Namespace: namespace, Name: name, State: function.Active, Tags: tags, Created: now,
-		Latest: function.Version{Namespace: namespace, Function: name, Number: function.Latest, Settings: s, Code: code, Revision: f.revision(), Modified: now},
+		Namespace: n.Namespace, Name: n.Name, State: function.Active, Tags: n.Tags, Created: now,
+		Latest: function.Version{
+			Namespace: n.Namespace, Function: n.Name, Number: function.Latest, Settings: n.Settings, Code: n.Code,
+			Revision: f.revision(), Modified: now,
+		},
 	}
 	if f.unsettled {
 		fn.State = function.Pending
 	}
-	f.byName[name] = fn
+	f.byName[n.Name] = fn
 	return fn, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mayfly.dev/mayfly/internal/api/native/wire"
+	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
 )
@@ -165,7 +166,9 @@ func (a *API) create(ctx context.Context, in *putFunctionInput, want function.Se
 		return nil, fault.New(fault.Invalid, "CodeMissing",
 			"the function %s does not exist yet, so it needs code: upload a zip file to /v1/code and pass what that answers", in.Name)
 	}
-	return a.cfg.Functions.Create(ctx, in.Namespace, in.Name, want, function.Code(*in.Body.Code), in.Body.Tags)
+	return a.cfg.Functions.Create(ctx, catalog.NewFunction{
+		Namespace: in.Namespace, Name: in.Name, Settings: want, Code: function.Code(*in.Body.Code), Tags: in.Body.Tags,
+	})
 }
 
 func (a *API) updateVersion(ctx context.Context, f *function.Function, in *putFunctionInput, want function.Settings) (*function.Function, error) {

@@ -66,7 +66,8 @@ func New(cfg Config) (*Client, error) {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
-		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 16,
+		TLSHandshakeTimeout: dialTimeout, ExpectContinueTimeout: time.Second,
+		IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 16,
 	}
 	// No timeout for the whole exchange: an invocation may take a day.
 	return &Client{base: base, token: cfg.Token, namespace: cfg.Namespace, http: &http.Client{Transport: transport}}, nil

@@ -117,6 +117,8 @@ func (c *Client) PutCode(ctx context.Context, zip io.Reader, size int64) (wire.C
 	var out wire.Code
 	_, err := c.do(ctx, request{
 		method: http.MethodPost, path: []string{"v1", "code"}, body: zip, size: size, contentType: "application/zip",
+		// A node that refuses says so before the file is on its way.
+		header: http.Header{"Expect": {"100-continue"}},
 	}, &out)
 	return out, err
 }
