@@ -42,7 +42,7 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 		return nil, fmt.Errorf("the environment variables take %d bytes, more than %d", len(meta), maxMetaBytes)
 	}
 	args[len(args)-1] = w.path(args[len(args)-1])
-	s, err := a.run(ctx, sb, l, sandbox.Command{Path: args[0], Args: args, Env: environ(env), Dir: w.path(taskDir)})
+	s, err := a.run(ctx, sb, l, sandbox.Command{Path: args[0], Args: args, Env: environ(env), Dir: taskDir})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", l.Interpreter.Path, err)
 	}

@@ -17,6 +17,7 @@ func nodeFile(source string) spec {
 }
 
 func TestNodeHandlersAreFound(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, handler string
 		files         map[string]string
@@ -64,6 +65,7 @@ func TestNodeHandlersAreFound(t *testing.T) {
 }
 
 func TestNodeAnswers(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, source, event, want string }{
 		{"event", `exports.handler = async (event) => event`, `{"a":[1,"ü",null,true]}`, `{"a":[1,"ü",null,true]}`},
 		{"nothing", `exports.handler = async () => {}`, `{}`, `null`},
@@ -110,6 +112,7 @@ func TestNodeAnswers(t *testing.T) {
 }
 
 func TestNodeFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, source, errorType, message, trace string }{
 		{"throws", `exports.handler = () => { throw new TypeError("boom") }`, "TypeError", "boom", "index.js:1"},
 		{"rejects", `exports.handler = async () => { throw new RangeError("boom") }`, "RangeError", "boom", "index.js:1"},
@@ -156,6 +159,7 @@ func TestNodeFailures(t *testing.T) {
 }
 
 func TestNodeInitFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, handler, source, errorType, message string }{
 		{"no such file", "missing.handler", ``, "Runtime.ImportModuleError", "Cannot find module"},
 		{"no such package", "index.handler", `require("missing-package")`, "Runtime.ImportModuleError", "missing-package"},
@@ -180,6 +184,7 @@ func TestNodeInitFailures(t *testing.T) {
 }
 
 func TestNodeModuleInitFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, source, errorType, message string }{
 		{"no such package", `import "missing-package"`, "Runtime.ImportModuleError", "missing-package"},
 		{"syntax", `export const = 1`, "Runtime.UserCodeSyntaxError", "SyntaxError"},
@@ -221,6 +226,7 @@ func initFails(t *testing.T, d *deployed, errorType, message string) {
 }
 
 func TestNodeFatalFailuresEndTheRuntime(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, source, errorType, message string
 		code                             int
@@ -286,10 +292,10 @@ stderr ID raw err
 // sameLines compares the lines of two texts, whatever their order.
 func sameLines(a, b string) bool {
 	count := map[string]int{}
-	for _, l := range strings.Split(a, "\n") {
+	for l := range strings.SplitSeq(a, "\n") {
 		count[l]++
 	}
-	for _, l := range strings.Split(b, "\n") {
+	for l := range strings.SplitSeq(b, "\n") {
 		count[l]--
 	}
 	for _, n := range count {
@@ -349,7 +355,7 @@ func TestNodeEnvironmentIsTheFunctionsAlone(t *testing.T) {
 	t.Setenv("SECRET_OF_THE_NODE", "1")
 	s := nodeFile(`exports.handler = async () => Object.keys(process.env).filter((k) => !/^(AWS_|LAMBDA_|_)/.test(k)).sort()`)
 	s.env = map[string]string{"TABLE": "t"}
-	if got, want := start(t, s).call(`{}`), `["LANG","LD_LIBRARY_PATH","NODE_PATH","PATH","TABLE","TZ"]`; got != want {
+	if got, want := start(t, s).call(`{}`), `["LANG","LD_LIBRARY_PATH","NODE_PATH","PATH","TABLE","TMPDIR","TZ"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

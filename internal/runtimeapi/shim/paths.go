@@ -20,17 +20,11 @@ var pathVars = []string{"LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "PATH", "LD_LI
 // whereabouts knows where the paths of the contract are for a process of a
 // sandbox: in their places, or elsewhere if the driver can't mount.
 type whereabouts struct {
-	mapper pathMapper // nil: in their places
-}
-
-// pathMapper is a sandbox whose driver can't mount: what a sandbox has at
-// inside is at HostPath(inside) for its processes.
-type pathMapper interface {
-	HostPath(inside string) string
+	mapper sandbox.PathMapper // nil: in their places
 }
 
 func newWhereabouts(sb sandbox.Sandbox) whereabouts {
-	m, _ := sb.(pathMapper)
+	m, _ := sb.(sandbox.PathMapper)
 	return whereabouts{mapper: m}
 }
 
@@ -41,12 +35,14 @@ func (w whereabouts) path(inside string) string {
 	return w.mapper.HostPath(inside)
 }
 
-// env returns vars with the paths that they name; vars itself is not changed.
+// env returns vars with the paths that they name, and where /tmp is; vars itself
+// is not changed.
 func (w whereabouts) env(vars map[string]string) map[string]string {
 	if w.mapper == nil {
 		return vars
 	}
-	mapped := maps.Clone(vars)
+	mapped := map[string]string{"TMPDIR": w.path("/tmp")}
+	maps.Copy(mapped, vars)
 	for _, name := range pathVars {
 		if list := mapped[name]; list != "" {
 			mapped[name] = w.list(list)

@@ -15,6 +15,7 @@ func pythonFile(source string) spec {
 }
 
 func TestPythonHandlersAreFound(t *testing.T) {
+	t.Parallel()
 	const ok = "def handler(event, context):\n    return 'ok'\n"
 	tests := []struct {
 		name, handler string
@@ -48,6 +49,7 @@ func TestPythonHandlersAreFound(t *testing.T) {
 }
 
 func TestPythonAnswers(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, body, event, want string }{
 		{"event", "return event", `{"a":[1,2.5,"ü",null,true]}`, `{"a": [1, 2.5, "ü", null, true]}`},
 		{"nothing", "pass", `{}`, `null`},
@@ -84,6 +86,7 @@ func TestPythonAnswers(t *testing.T) {
 }
 
 func TestPythonFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, body, errorType, message, trace string }{
 		{"raises", "raise ValueError('boom')", "ValueError", "boom", `app.py", line 4, in handler`},
 		{"own class", "raise Mine('boom')", "Mine", "boom", "raise Mine"},
@@ -121,6 +124,7 @@ func TestPythonFailures(t *testing.T) {
 }
 
 func TestPythonInitFailures(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, handler, source, errorType, message string }{
 		{"no such module", "missing.handler", "", "Runtime.ImportModuleError", "Unable to import module 'missing': No module named 'missing'"},
 		{"no such package", "app.handler", "import missing_package", "Runtime.ImportModuleError", "No module named 'missing_package'"},

@@ -49,8 +49,8 @@ func (s *bareSandbox) Listen(context.Context, string) (net.Listener, error) {
 func (s *bareSandbox) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }
 
 func (s *bareSandbox) Start(_ context.Context, c sandbox.Command) (sandbox.Process, error) {
-	cmd := exec.Command(c.Path)
-	cmd.Args, cmd.Env, cmd.Dir, cmd.ExtraFiles = c.Args, c.Env, c.Dir, c.Files
+	cmd := exec.Command(s.HostPath(c.Path))
+	cmd.Args, cmd.Env, cmd.Dir, cmd.ExtraFiles = c.Args, c.Env, s.HostPath(c.Dir), c.Files
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

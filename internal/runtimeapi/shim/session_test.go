@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,7 @@ func exits(t *testing.T, d *deployed, code int, signal string) {
 }
 
 func TestExitsAreSeen(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		spec   spec
@@ -64,6 +66,7 @@ func TestExitsAreSeen(t *testing.T) {
 }
 
 func TestExitDuringInitIsSeen(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"node":   nodeFile(`process.stdout.write("last words"); process.exit(7)`),
 		"python": pythonFile("import os\nos.write(1, b'last words')\nos._exit(7)"),
@@ -93,6 +96,7 @@ func TestInterpreterThatIsMissing(t *testing.T) {
 }
 
 func TestLargePayloadsPassByteForByte(t *testing.T) {
+	t.Parallel()
 	const piece = "0123456789abcdeü"
 	event := `"` + strings.Repeat(piece, (invocation.MaxRequestBytes-2)/len(piece)) + `"`
 	for name, s := range map[string]spec{
@@ -113,6 +117,7 @@ func TestLargePayloadsPassByteForByte(t *testing.T) {
 }
 
 func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	const limit = invocation.MaxResponseBytes
 	for name, s := range map[string]spec{
 		"node":   nodeFile(`exports.handler = async (n) => "x".repeat(n)`),
@@ -121,10 +126,10 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := start(t, s)
-			if got := d.call(fmt.Sprint(limit - 2)); len(got) != limit {
+			if got := d.call(strconv.Itoa(limit - 2)); len(got) != limit {
 				t.Errorf("%d bytes came back, want %d", len(got), limit)
 			}
-			f := d.fail(fmt.Sprint(limit - 1))
+			f := d.fail(strconv.Itoa(limit - 1))
 			want := fmt.Sprintf("Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", limit+1, limit)
 			if f.ErrorType != "Function.ResponseSizeTooLarge" || f.ErrorMessage != want {
 				t.Errorf("got %s: %s, want %s", f.ErrorType, f.ErrorMessage, want)
@@ -144,6 +149,7 @@ func TestErrorThatIsTooLarge(t *testing.T) {
 }
 
 func TestLongLinesAreBounded(t *testing.T) {
+	t.Parallel()
 	const line = 256 << 10
 	tests := map[string]struct {
 		spec spec
@@ -174,6 +180,7 @@ func TestLongLinesAreBounded(t *testing.T) {
 
 // TestOutputComesBeforeTheAnswer is the contract of Session.Invoke.
 func TestOutputComesBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"node": nodeFile(`exports.handler = async (n) => {
 			for (let i = 0; i < 20; i++) { console.log(i); process.stdout.write("raw\n"); process.stderr.write("raw\n") } }`),
@@ -199,6 +206,7 @@ func TestOutputComesBeforeTheAnswer(t *testing.T) {
 }
 
 func TestDeadlineEndsTheWait(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"node":   nodeFile(`exports.handler = () => { process.stdout.write("so far"); console.log("begun"); for (;;); }`),
 		"python": pythonFile("import os\ndef handler(event, context):\n    os.write(1, b'so far')\n    print('begun')\n    while True: pass\n"),
@@ -245,6 +253,7 @@ func TestWriteToARuntimeThatDoesNotReadEnds(t *testing.T) {
 }
 
 func TestConcurrentInvocationsAreAnsweredOneAfterTheOther(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"node":   nodeFile(`exports.handler = async (event) => { await new Promise(setImmediate); return event }`),
 		"python": pythonFile("def handler(event, context):\n    return event\n"),
@@ -255,7 +264,7 @@ func TestConcurrentInvocationsAreAnsweredOneAfterTheOther(t *testing.T) {
 			var calls sync.WaitGroup
 			for i := range 20 {
 				calls.Go(func() {
-					want := fmt.Sprint(i)
+					want := strconv.Itoa(i)
 					r, err := d.session.Invoke(t.Context(), &invocation.Invocation{ID: want, Payload: []byte(want)})
 					if err != nil || string(r.Payload) != want {
 						t.Errorf("call %s: %v, %v", want, r, err)
@@ -268,6 +277,7 @@ func TestConcurrentInvocationsAreAnsweredOneAfterTheOther(t *testing.T) {
 }
 
 func TestRuntimeThatBreaksTheProtocolIsKilled(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]spec{
 		"garbage":           nodeFile(`exports.handler = () => { require("fs").writeSync(3, "x".repeat(64)); for (;;); }`),
 		"huge log line":     nodeFile(`exports.handler = () => { const b = Buffer.alloc(16); b.writeUInt32BE(2**31, 0); b[12] = 7; require("fs").writeSync(3, b); for (;;); }`),
