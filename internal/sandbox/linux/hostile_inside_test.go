@@ -27,6 +27,7 @@ var hostile = map[string]sandboxtest.Action{
 	"files":    openFiles,
 	"connect":  connect,
 	"shm":      sharedMemory,
+	"node":     node,
 }
 
 // attempts tries each name of its arguments and prints how the kernel answered.

@@ -23,7 +23,8 @@ var contained = map[string]string{
 	"unshare_ns": "EPERM", "clone_user": "EPERM", "clone_net": "EPERM", "clone3": "ENOSYS", "keyctl": "EPERM",
 	"add_key": "EPERM", "bpf": "EPERM", "perf": "EPERM", "userfaultfd": "EPERM", "io_uring": "ENOSYS", "kexec": "EPERM",
 	"module": "EPERM", "reboot": "EPERM", "swapon": "EPERM", "settime": "EPERM", "sethostname": "EPERM", "syslog": "EPERM",
-	"open_by": "EPERM", "quotactl": "EPERM", "personality": "EPERM", "setuid": "EPERM", "setgid": "EPERM",
+	// Root does not exist in a user namespace without it: EINVAL.
+	"open_by": "EPERM", "quotactl": "EPERM", "personality": "EPERM", "setuid": "EPERM EINVAL", "setgid": "EPERM EINVAL",
 	"setgroups": "EPERM", "raw_socket": "EPERM", "packet": "EPERM", "vsock": "EPERM", "alg": "EPERM", "family0": "EPERM",
 	"netfilter": "EPERM", "mknod": "EPERM", "mknod_block": "EPERM", "nofile": "EPERM", "nice": "EACCES",
 	"setns /proc/1/ns/mnt": "EPERM", "setns /proc/self/ns/net": "EPERM",

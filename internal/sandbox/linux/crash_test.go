@@ -1,0 +1,78 @@
+//go:build linux
+
+package linux_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"mayfly.dev/mayfly/internal/sandbox/linux"
+	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
+)
+
+func TestSandboxesDieWithTheNode(t *testing.T) {
+	state := t.TempDir()
+	node := exec.CommandContext(t.Context(), "/proc/self/exe", state)
+	node.Env = append(os.Environ(), "MAYFLY_SANDBOXTEST_ACTION=node")
+	out, err := node.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// The node's sandboxes write to its output: it ends when all of them have.
+	line := make([]byte, len("ready\n"))
+	if _, err := io.ReadFull(out, line); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := linux.New(linux.Config{StateDir: state, NodeID: "crash"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Sweep(t.Context()); err != nil {
+		t.Errorf("sweep: %v", err)
+	}
+	if rest, err := io.ReadAll(out); err != nil || len(rest) != 0 {
+		t.Errorf("output %q, %v", rest, err)
+	}
+	_ = node.Wait()
+	if err := d.Close(); err != nil {
+		t.Errorf("close, which removes the parent cgroup if it is empty: %v", err)
+	}
+	if groups, _ := filepath.Glob("/sys/fs/cgroup/*/mayfly-crash"); len(groups) > 0 {
+		t.Errorf("left: %v", groups)
+	}
+}
+
+// node is a node that starts two sandboxes and waits to be killed. The second
+// sandbox's process has opted out of ending with the node.
+func node(args []string) error {
+	d, err := linux.New(linux.Config{StateDir: args[0], NodeID: "crash"})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for id, script := range map[string]string{
+		"plain":    "sleep 1000",
+		"stubborn": "exec /usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL(None).prctl(1, 0); print(\"ready\", flush=True); time.sleep(1000)'",
+	} {
+		sb, err := d.Create(ctx, sandboxtest.Spec(id))
+		if err != nil {
+			return err
+		}
+		cmd := sandboxtest.Shell(script)
+		cmd.Stdout = os.Stdout
+		if _, err := sb.Start(ctx, cmd); err != nil {
+			return err
+		}
+	}
+	select {}
+}
