@@ -45,8 +45,8 @@ const (
 type Config struct {
 	// Engine keeps the functions and the code packages.
 	Engine *engine.Engine
-	// Dir is the catalog's own directory, for unpacked code; it is made if it
-	// is missing.
+	// Dir is the catalog's own directory, in which each code package is
+	// unpacked in a directory named by its digest; it is made if it is missing.
 	Dir string
 	// Grace is how long a code package is kept that no function uses; 0: one
 	// hour. Unpacked code is kept longer by the function's timeout, for the
@@ -88,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Catalog{
-		codeDir: filepath.Join(cfg.Dir, "code"), log: log,
+		codeDir: cfg.Dir, log: log,
 		grace: orDefault(cfg.Grace, defaultGrace), sweep: orDefault(cfg.Sweep, defaultSweep),
 		view: newView(), queue: newQueue(), custody: newCustody(), stopped: make(chan struct{}),
 	}

@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,6 +33,10 @@ func TestMain(m *testing.M) {
 		createForever(os.Args[len(os.Args)-1])
 		return
 	}
+	// Every check starts and restarts nodes: a few with many steps do.
+	if err := flag.Set("rapid.checks", "8"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -49,7 +56,7 @@ func open(tb testing.TB, dir string) *node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := catalog.Open(ctx, catalog.Config{Engine: e, Dir: dir})
+	c, err := catalog.Open(ctx, catalog.Config{Engine: e, Dir: filepath.Join(dir, "code")})
 	if err != nil {
 		tb.Fatal(errors.Join(err, e.Close()))
 	}
@@ -298,7 +305,7 @@ func TestBadFunctionsAreRefused(t *testing.T) {
 	code := n.put(t, "code")
 	tags := map[string]string{}
 	for i := range function.MaxTags + 1 {
-		tags[fmt.Sprint(i)] = ""
+		tags[strconv.Itoa(i)] = ""
 	}
 	cases := []struct {
 		name   string
@@ -365,11 +372,11 @@ func TestListingIsSortedAndPaged(t *testing.T) {
 	}
 	for _, c := range cases {
 		fs, more := n.Functions(c.namespace, c.after, c.limit)
-		got := ""
+		var names []string
 		for _, f := range fs {
-			got += f.Name
+			names = append(names, f.Name)
 		}
-		if got != c.want || more != c.more {
+		if got := strings.Join(names, ""); got != c.want || more != c.more {
 			t.Errorf("%s after %q, %d: got %q, %v; want %q, %v", c.namespace, c.after, c.limit, got, more, c.want, c.more)
 		}
 	}
@@ -408,7 +415,7 @@ func TestConcurrentChangesAreAllKept(t *testing.T) {
 				if f.Tags == nil {
 					f.Tags = map[string]string{}
 				}
-				f.Tags[fmt.Sprint(i)] = "x"
+				f.Tags[strconv.Itoa(i)] = "x"
 				return nil
 			})
 			if err != nil {
@@ -416,7 +423,7 @@ func TestConcurrentChangesAreAllKept(t *testing.T) {
 			}
 		})
 		all.Go(func() {
-			_, err := n.update("f", "", describe(fmt.Sprint(i)))
+			_, err := n.update("f", "", describe(strconv.Itoa(i)))
 			if err == nil {
 				staged.Add(1)
 			} else {

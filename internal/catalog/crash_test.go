@@ -22,7 +22,7 @@ func createForever(dir string) {
 	ctx := context.Background()
 	e, err := engine.Start(ctx, engine.Config{Dir: filepath.Join(dir, "engine")})
 	check(err)
-	c, err := catalog.Open(ctx, catalog.Config{Engine: e, Dir: dir})
+	c, err := catalog.Open(ctx, catalog.Config{Engine: e, Dir: filepath.Join(dir, "code")})
 	check(err)
 	go func() { check(c.Run(ctx)) }() // ends with the process
 	var tb testing.B
