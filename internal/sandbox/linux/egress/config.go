@@ -10,7 +10,7 @@ import (
 
 // Defaults of [Config].
 const (
-	DefaultPool  = 4
+	DefaultPool  = 8
 	DefaultFlows = 2048
 )
 

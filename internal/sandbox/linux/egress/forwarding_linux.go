@@ -64,7 +64,7 @@ func isGuard(table string) bool {
 // installGuard refuses to forward between the devices that the host has now.
 // Devices that come later, a container tool's for instance, are not concerned.
 func (o *outside) installGuard() error {
-	links, err := o.links.LinkList()
+	links, err := list(o.links.LinkList)
 	if err != nil {
 		return fmt.Errorf("list the host's devices: %w", err)
 	}

@@ -68,12 +68,12 @@ func (o *outside) freeSubnet(wanted netip.Prefix) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	list := candidates
+	choices := candidates
 	if wanted.IsValid() {
-		list = []netip.Prefix{wanted}
+		choices = []netip.Prefix{wanted}
 	}
 	var last string
-	for _, p := range list {
+	for _, p := range choices {
 		clash := overlap(taken, p)
 		if clash == "" {
 			return p, nil
@@ -91,7 +91,7 @@ func (o *outside) freeSubnet(wanted netip.Prefix) (netip.Prefix, error) {
 // networks are those that the host has routes to, default routes and uplinks
 // of nodes apart.
 func (o *outside) networks() (map[netip.Prefix]string, error) {
-	links, err := o.links.LinkList()
+	links, err := list(o.links.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list the host's devices: %w", err)
 	}
@@ -99,12 +99,12 @@ func (o *outside) networks() (map[netip.Prefix]string, error) {
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
-	list, err := o.links.RouteList(nil, netlink.FAMILY_V4)
+	known, err := o.routes()
 	if err != nil {
-		return nil, fmt.Errorf("list the host's routes: %w", err)
+		return nil, err
 	}
 	taken := map[netip.Prefix]string{}
-	for _, r := range list {
+	for _, r := range known {
 		if r.Dst == nil || strings.HasPrefix(names[r.LinkIndex], devicePrefix) {
 			continue
 		}
@@ -113,6 +113,15 @@ func (o *outside) networks() (map[netip.Prefix]string, error) {
 		}
 	}
 	return taken, nil
+}
+
+// routes are the host's, of its main table.
+func (o *outside) routes() ([]netlink.Route, error) {
+	known, err := list(func() ([]netlink.Route, error) { return o.links.RouteList(nil, netlink.FAMILY_V4) })
+	if err != nil {
+		return nil, fmt.Errorf("list the host's routes: %w", err)
+	}
+	return known, nil
 }
 
 func overlap(taken map[netip.Prefix]string, p netip.Prefix) string {
@@ -133,12 +142,12 @@ func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 // mtu is the smallest of the devices with a default route: what leaves a
 // sandbox should not be too large for the way out.
 func (o *outside) mtu() int {
-	list, err := o.links.RouteList(nil, netlink.FAMILY_V4)
+	known, err := o.routes()
 	if err != nil {
 		return defaultMTU
 	}
 	smallest := 0
-	for _, r := range list {
+	for _, r := range known {
 		if !isDefault(r) {
 			continue
 		}
@@ -187,6 +196,10 @@ func (o *outside) connect(ctx context.Context, r *router, addrs *addresses) erro
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("turn IPv6 off on the uplink: %w", err)
 	}
+	// The host may forward by default and yet not from new devices.
+	if err := writeSysctl("/proc/sys/net/ipv4/conf/"+o.device()+"/forwarding", "1"); err != nil {
+		return fmt.Errorf("let the uplink forward: %w", err)
+	}
 	if err := up(r.links, uplinkName, far); err != nil {
 		return err
 	}
@@ -231,12 +244,12 @@ func up(h *netlink.Handle, name string, a netip.Addr) error {
 
 // freeUplink finds a pair of addresses that no other node of the host uses.
 func (o *outside) freeUplink(addrs *addresses) (near, far netip.Addr, err error) {
-	list, err := o.links.AddrList(nil, netlink.FAMILY_V4)
+	addresses, err := list(func() ([]netlink.Addr, error) { return o.links.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return near, far, fmt.Errorf("list the host's addresses: %w", err)
 	}
 	used := map[netip.Addr]bool{}
-	for _, a := range list {
+	for _, a := range addresses {
 		if p, ok := prefixOf(a.IPNet); ok {
 			used[p.Addr()] = true
 		}
@@ -253,7 +266,7 @@ func (o *outside) freeUplink(addrs *addresses) (near, far netip.Addr, err error)
 // sweep removes what earlier starts of this node left, and leaves alone what
 // this one has.
 func (o *outside) sweep() error {
-	links, err := o.links.LinkList()
+	links, err := list(o.links.LinkList)
 	if err != nil {
 		return fmt.Errorf("list the host's devices: %w", err)
 	}

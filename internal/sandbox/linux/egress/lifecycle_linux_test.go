@@ -463,8 +463,8 @@ func TestWithoutRightsNothingIsLetOut(t *testing.T) {
 		})
 		return
 	}
-	if os.Geteuid() != 0 {
-		t.Fatal("this test starts processes with fewer rights, and needs root for it")
+	if uids, err := os.ReadFile("/proc/self/uid_map"); err != nil || !strings.Contains(string(uids), "4294967295") {
+		t.Skipf("only real root can start a process as another user: %s %v", uids, err)
 	}
 	lab := netlab.New(t)
 	t.Run("user", func(t *testing.T) {

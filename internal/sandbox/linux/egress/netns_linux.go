@@ -125,3 +125,17 @@ func routes(ns *os.File) (*netlink.Handle, error) {
 	}
 	return h, nil
 }
+
+// listTries bounds how often a list is asked for that changes meanwhile.
+const listTries = 10
+
+// list asks the kernel for a list again if it changed while it was read, which
+// leaves the first answer incomplete.
+func list[T any](read func() ([]T, error)) ([]T, error) {
+	for range listTries - 1 {
+		if all, err := read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return read()
+}
