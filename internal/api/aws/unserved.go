@@ -28,7 +28,7 @@ var unserved = protocol.Table{
 		fault.Unsupported:     {Status: http.StatusNotImplemented, Code: "NotImplementedException"},
 		fault.Internal:        {Status: http.StatusInternalServerError, Code: "InternalFailure"},
 	},
-	Reasons: protocol.JSONSignatureAnswers(),
+	Reasons: map[fault.Kind]map[string]protocol.Answer{fault.Unauthenticated: protocol.JSONSignatureAnswers()},
 }
 
 // Refuse implements [protocol.Refuser].

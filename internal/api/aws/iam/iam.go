@@ -58,7 +58,7 @@ func New(cfg Config) *Service {
 		Version:   "2010-05-08",
 		Absent:    absent,
 		Log:       cfg.Log,
-		Errors:    protocol.QueryErrors(nil),
+		Errors:    protocol.QueryErrors(),
 		Actions: map[string]protocol.Action{
 			"CreateRole":                  s.createRole,
 			"GetRole":                     s.getRole,

@@ -36,14 +36,14 @@ func quote(value any) string {
 	return "'" + s + "'"
 }
 
-func (v violations) err() error {
-	switch len(v) {
+func (v *violations) err() error {
+	switch len(*v) {
 	case 0:
 		return nil
 	case 1:
-		return protocol.Errorf(http.StatusBadRequest, validation, "1 validation error detected: %s", v[0])
+		return protocol.Errorf(http.StatusBadRequest, validation, "1 validation error detected: %s", (*v)[0])
 	default:
-		return protocol.Errorf(http.StatusBadRequest, validation, "%d validation errors detected: %s", len(v), strings.Join(v, "; "))
+		return protocol.Errorf(http.StatusBadRequest, validation, "%d validation errors detected: %s", len(*v), strings.Join(*v, "; "))
 	}
 }
 

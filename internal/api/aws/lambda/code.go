@@ -64,7 +64,7 @@ func (s *Service) serveCode(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/zip")
 	_, copyErr := io.Copy(w, zip)
 	if err := zip.Close(); err != nil {
-		s.Log.Warn("code package not closed", "err", err)
+		s.Log.WarnContext(r.Context(), "code package not closed", "err", err)
 	}
 	if copyErr != nil { // the reply has begun: all that can be done is to break it off
 		panic(http.ErrAbortHandler)

@@ -1,14 +1,14 @@
 package lambda
 
 import (
-	"maps"
 	"net/http"
 
 	"mayfly.dev/mayfly/internal/api/aws/protocol"
 	"mayfly.dev/mayfly/internal/fault"
 )
 
-// The names of the errors that operations raise themselves.
+// The names of the errors that operations raise themselves, and sentences that
+// occur twice.
 const (
 	invalidParameter = "InvalidParameterValueException"
 	validation       = "ValidationException"
@@ -16,6 +16,9 @@ const (
 	resourceConflict = "ResourceConflictException"
 	invalidContent   = "InvalidRequestContentException"
 	tooManyRequests  = "TooManyRequestsException"
+
+	inState      = "The operation cannot be performed at this time. The function is currently in the following state: "
+	rateExceeded = "Rate Exceeded."
 )
 
 // faults is how the platform's faults look in this API.
@@ -34,30 +37,28 @@ var faults = protocol.Table{
 		fault.Unavailable:     {Status: http.StatusServiceUnavailable, Code: "ServiceException"},
 		fault.Unsupported:     {Status: http.StatusBadRequest, Code: invalidParameter},
 	},
-	Reasons: with(protocol.JSONSignatureAnswers(), map[string]protocol.Answer{
-		"CorruptPackage":   {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Could not unzip uploaded file. Please check your file, then try to upload again."},
-		"EmptyPackage":     {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Uploaded file must be a non-empty zip"},
-		"PackageTooLarge":  {Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "Zipped size must be smaller than 52428800 bytes"},
-		"UnzippedTooLarge": {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Unzipped size must be smaller than 262144000 bytes"},
-		"TooManyFiles":     {Status: http.StatusBadRequest, Code: invalidParameter},
-
-		"RevisionMismatch": {Status: http.StatusPreconditionFailed, Code: "PreconditionFailedException", Message: "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"},
-		"FunctionPending":  {Status: http.StatusConflict, Code: resourceConflict, Message: "The operation cannot be performed at this time. The function is currently in the following state: Pending"},
-		"FunctionFailed":   {Status: http.StatusConflict, Code: resourceConflict, Message: "The operation cannot be performed at this time. The function is currently in the following state: Failed"},
-		"ReservedConcurrency": {
-			Status: http.StatusTooManyRequests, Code: tooManyRequests, Message: "Rate Exceeded.",
-			Reason: "ReservedFunctionConcurrentInvocationLimitExceeded",
+	Reasons: map[fault.Kind]map[string]protocol.Answer{
+		fault.Unauthenticated: protocol.JSONSignatureAnswers(),
+		fault.Invalid: {
+			"CorruptPackage": {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Could not unzip uploaded file. Please check your file, then try to upload again."},
+			"EmptyPackage":   {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Uploaded file must be a non-empty zip"},
 		},
-		"NodeConcurrency": {
-			Status: http.StatusTooManyRequests, Code: tooManyRequests, Message: "Rate Exceeded.",
-			Reason: "ConcurrentInvocationLimitExceeded",
+		fault.TooLarge: {
+			"PackageTooLarge":  {Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "Zipped size must be smaller than 52428800 bytes"},
+			"UnzippedTooLarge": {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Unzipped size must be smaller than 262144000 bytes"},
+			"TooManyFiles":     {Status: http.StatusBadRequest, Code: invalidParameter},
 		},
-	}),
-}
-
-func with(answers, more map[string]protocol.Answer) map[string]protocol.Answer {
-	maps.Copy(answers, more)
-	return answers
+		fault.Conflict: {
+			"RevisionMismatch": {Status: http.StatusPreconditionFailed, Code: "PreconditionFailedException", Message: "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"},
+			"FunctionPending":  {Status: http.StatusConflict, Code: resourceConflict, Message: inState + "Pending"},
+			"FunctionFailed":   {Status: http.StatusConflict, Code: resourceConflict, Message: inState + "Failed"},
+		},
+		fault.Throttled: {
+			"ReservedConcurrency": {Status: http.StatusTooManyRequests, Code: tooManyRequests, Message: rateExceeded, Reason: "ReservedFunctionConcurrentInvocationLimitExceeded"},
+			"NodeConcurrency":     {Status: http.StatusTooManyRequests, Code: tooManyRequests, Message: rateExceeded, Reason: "ConcurrentInvocationLimitExceeded"},
+			"NodeMemory":          {Status: http.StatusTooManyRequests, Code: tooManyRequests, Message: rateExceeded, Reason: "ConcurrentInvocationLimitExceeded"},
+		},
+	},
 }
 
 func invalidf(format string, args ...any) error {

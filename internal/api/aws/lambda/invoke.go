@@ -125,10 +125,11 @@ func traceID(header string, now time.Time) string {
 // alone.
 func (s *Service) invokeError(c *call, ref function.Ref, err error) error {
 	e, ours := errors.AsType[*protocol.Error](err)
-	if !fault.Is(err, fault.NotFound, "FunctionNotFound") && !(ours && e.Code == notFound) {
+	missing := fault.Is(err, fault.NotFound, "FunctionNotFound") || ours && e.Code == notFound
+	switch {
+	case !missing:
 		return err
-	}
-	if ref.Qualifier == "" {
+	case ref.Qualifier == "":
 		ref.Qualifier = function.Latest
 	}
 	return s.missing(c, ref)

@@ -17,9 +17,11 @@ func TestEveryKindOfFaultHasAnAnswer(t *testing.T) {
 			t.Errorf("%s: %+v", kind, a)
 		}
 	}
-	for reason, a := range faults.Reasons {
-		if a.Status < 400 || a.Code == "" {
-			t.Errorf("%s: %+v", reason, a)
+	for kind, answers := range faults.Reasons {
+		for reason, a := range answers {
+			if a.Status < 400 || a.Code == "" {
+				t.Errorf("%s %s: %+v", kind, reason, a)
+			}
 		}
 	}
 }

@@ -81,7 +81,7 @@ type Answer struct {
 // listed, else by kind, else as an internal failure.
 type Table struct {
 	Kinds   map[fault.Kind]Answer
-	Reasons map[string]Answer
+	Reasons map[fault.Kind]map[string]Answer
 }
 
 // Error returns err as the service spells it. An [*Error] in err's chain is
@@ -91,7 +91,7 @@ func (t Table) Error(err error) *Error {
 		return e
 	}
 	f := fault.From(err)
-	a, ok := t.Reasons[f.Reason]
+	a, ok := t.Reasons[f.Kind][f.Reason]
 	if !ok {
 		a, ok = t.Kinds[f.Kind]
 	}
@@ -105,8 +105,8 @@ func (t Table) Error(err error) *Error {
 	return e
 }
 
-// JSONSignatureAnswers is how the services that speak JSON refuse a caller, by
-// the fault's reason.
+// JSONSignatureAnswers is how the services that speak JSON refuse a caller: the
+// reasons of Unauthenticated faults.
 func JSONSignatureAnswers() map[string]Answer {
 	return map[string]Answer{
 		sigv4.MissingToken: {Status: http.StatusForbidden, Code: "MissingAuthenticationTokenException"},

@@ -16,7 +16,7 @@ import (
 )
 
 func TestEveryKindOfFaultHasAnAnswerInTheQueryProtocol(t *testing.T) {
-	table := protocol.QueryErrors(nil)
+	table := protocol.QueryErrors()
 	for _, kind := range fault.Kinds() {
 		if e := table.Error(fault.New(kind, "Some", "what happened")); e.Status < 400 || e.Code == "" || e.Message == "" {
 			t.Errorf("%s: %+v", kind, e)
@@ -25,7 +25,7 @@ func TestEveryKindOfFaultHasAnAnswerInTheQueryProtocol(t *testing.T) {
 }
 
 func TestWhatHasNoKindSaysNothingOfTheInside(t *testing.T) {
-	e := protocol.QueryErrors(nil).Error(errors.New("disk /dev/sda1 broke"))
+	e := protocol.QueryErrors().Error(errors.New("disk /dev/sda1 broke"))
 	if e.Status != http.StatusInternalServerError || strings.Contains(e.Message, "sda1") {
 		t.Errorf("got %+v", e)
 	}

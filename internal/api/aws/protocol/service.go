@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 
@@ -80,10 +79,9 @@ func (q *Query) Refuse(w http.ResponseWriter, requestID string, err error) {
 	WriteXMLError(w, q.Namespace, requestID, e)
 }
 
-// QueryErrors returns the table that the query services share, with a service's
-// own additions.
-func QueryErrors(kinds map[fault.Kind]Answer) Table {
-	t := Table{
+// QueryErrors returns the table that the query services share.
+func QueryErrors() Table {
+	return Table{
 		Kinds: map[fault.Kind]Answer{
 			fault.Internal:        {Status: http.StatusInternalServerError, Code: "ServiceFailure", Message: "The request processing has failed because of an unknown error, exception or failure."},
 			fault.Invalid:         {Status: http.StatusBadRequest, Code: "ValidationError"},
@@ -98,13 +96,13 @@ func QueryErrors(kinds map[fault.Kind]Answer) Table {
 			fault.Unavailable:     {Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable"},
 			fault.Unsupported:     {Status: http.StatusNotImplemented, Code: "NotImplementedException"},
 		},
-		Reasons: map[string]Answer{
-			sigv4.MissingToken: {Status: http.StatusForbidden, Code: "MissingAuthenticationToken"},
-			sigv4.Incomplete:   {Status: http.StatusBadRequest, Code: "IncompleteSignature"},
-			"UnknownKey":       {Status: http.StatusForbidden, Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid."},
-			"ExpiredSession":   {Status: http.StatusForbidden, Code: "ExpiredToken", Message: "The security token included in the request is expired"},
+		Reasons: map[fault.Kind]map[string]Answer{
+			fault.Unauthenticated: {
+				sigv4.MissingToken: {Status: http.StatusForbidden, Code: "MissingAuthenticationToken"},
+				sigv4.Incomplete:   {Status: http.StatusBadRequest, Code: "IncompleteSignature"},
+				"UnknownKey":       {Status: http.StatusForbidden, Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid."},
+				"ExpiredSession":   {Status: http.StatusForbidden, Code: "ExpiredToken", Message: "The security token included in the request is expired"},
+			},
 		},
 	}
-	maps.Copy(t.Kinds, kinds)
-	return t
 }

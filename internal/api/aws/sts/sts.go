@@ -72,7 +72,7 @@ func New(cfg Config) *protocol.Query {
 			"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot", "DecodeAuthorizationMessage",
 			"GetAccessKeyInfo", "GetDelegatedAccessToken", "GetFederationToken", "GetSessionToken", "GetWebIdentityToken",
 		},
-		Errors: protocol.QueryErrors(nil),
+		Errors: protocol.QueryErrors(),
 		Log:    cfg.Log,
 	}
 }
