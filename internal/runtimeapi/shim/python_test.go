@@ -283,3 +283,27 @@ func TestPythonExitIsThere(t *testing.T) {
 	d := start(t, pythonFile("def handler(event, context):\n    exit(4)\n"))
 	exits(t, d, 4, "")
 }
+
+func TestPythonCodecAgreesWithJSON(t *testing.T) {
+	d := start(t, pythonFile(`import json
+from mayfly_shim import codec
+
+TEXTS = ['null', ' [1, -2.5e3, "a\\u00e9\\ud83d\\ude00"] ', '{"a": {"b": []}}', '"\\ud800"', 'NaN', '-Infinity', '1e999',
+    '', ' ', '[1,]', '{"a" 1}', '{} x', 'nul', '"a', '"\t"', '\ufeff1', '[' * 100000]
+VALUES = [None, "é\"\n", {"a": (1, 2)}, {1: True, 2.5: None}, [float("nan")], 10**30, {b"k": 1}, b"x", {1, 2}, object]
+
+def outcome(function, value):
+    try:
+        return repr(function(value))
+    except Exception as error:
+        return "{}: {}".format(type(error).__name__, error).split(" at 0x")[0].split(" while ")[0]
+
+def handler(event, context):
+    loads, dumps = codec._plain()
+    differ = [t for t in TEXTS if outcome(codec.loads, t) != outcome(loads, t) or outcome(codec.loads, t.encode()) != outcome(loads, t.encode())]
+    return differ + [repr(v) for v in VALUES if outcome(codec.dumps, v) != outcome(dumps, v)] + [codec.loads.__qualname__]
+`))
+	if got := d.call(`{}`); got != `["_fast.<locals>.loads"]` {
+		t.Errorf("differences: %s", got)
+	}
+}

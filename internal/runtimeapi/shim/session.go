@@ -1,9 +1,7 @@
 package shim
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,18 +9,12 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
-
-// fatalGrace is how long a runtime that announced its end may take over it
-// before it is killed.
-const fatalGrace = time.Second
 
 // session is a conversation with one started shim. Its goroutines are the
 // reader of frames, one reader for each output pipe and the watcher, which joins
@@ -88,23 +80,6 @@ func (s *session) Ready(ctx context.Context) error {
 	}
 }
 
-// ended says why nothing more can come: done is closed.
-func (s *session) ended() error {
-	select {
-	case <-s.ready: // an init error is followed by the runtime's end
-		if s.readyErr != nil {
-			return s.readyErr
-		}
-	default:
-	}
-	select {
-	case <-s.process.Done():
-		return &runtimeapi.ExitError{Exit: s.process.Exit()}
-	default:
-		return fault.New(fault.Unavailable, "SessionClosed", "the execution environment is being taken down; try again")
-	}
-}
-
 // Invoke implements [runtimeapi.Session]. It may be called from several
 // goroutines; today's shims answer one invocation after the other. When the
 // result is a failure that the runtime does not survive, Done is closed on
@@ -162,21 +137,6 @@ func (s *session) lost(c *call) (*invocation.Result, error) {
 	}
 }
 
-// awaitEnd waits for the end of a runtime that announced it, so that nobody
-// hands the environment another invocation.
-func (s *session) awaitEnd() {
-	if !s.exited(fatalGrace) {
-		s.kill()
-	}
-	<-s.done
-}
-
-func (s *session) kill() {
-	if err := s.process.Signal(syscall.SIGKILL); err != nil {
-		s.log.Warn("a runtime could not be killed", "pid", s.process.PID(), "err", err)
-	}
-}
-
 // abandoned turns a failed write into what happened: the deadline, or the end of
 // the runtime or of the session.
 func (s *session) abandoned(ctx context.Context) error {
@@ -229,190 +189,6 @@ func (s *session) write(ctx context.Context, kind uint8, number uint32, meta, pa
 	frame := net.Buffers{append(head, meta...), payload}
 	_, err := frame.WriteTo(s.conn)
 	return err
-}
-
-// read handles frames until the runtime's end of the socket is closed. A runtime
-// that breaks the protocol is killed: user code wrote to a descriptor that is
-// not its own.
-func (s *session) read() {
-	d := decoder{r: bufio.NewReaderSize(s.conn, 32<<10), maxPayload: invocation.MaxResponseBytes}
-	for {
-		f, err := d.next()
-		if err == nil {
-			err = s.handle(&f)
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, errProtocol):
-			s.log.Warn("a runtime broke the shim protocol and is killed", "pid", s.process.PID(), "err", err)
-			s.kill()
-			return
-		default:
-			return // the end: the watcher says which
-		}
-	}
-}
-
-func (s *session) handle(f *frame) error {
-	switch f.kind {
-	case frameReady:
-		s.initialized(nil)
-		return nil
-	case frameInitError:
-		return s.initFailed(f)
-	case frameLog:
-		return s.logged(f)
-	default:
-		return s.answered(f)
-	}
-}
-
-func (s *session) initialized(err error) {
-	s.readyOnce.Do(func() {
-		s.stdout.drain()
-		s.stderr.drain()
-		s.readyErr = err
-		close(s.ready)
-	})
-}
-
-// errorMeta is the meta of error and init error frames.
-type errorMeta struct {
-	Type string `json:"errorType"`
-}
-
-func decodeErrorMeta(f *frame) (errorMeta, error) {
-	var m errorMeta
-	if err := json.Unmarshal(f.meta, &m); err != nil {
-		return m, fmt.Errorf("%w: meta of an error: %w", errProtocol, err)
-	}
-	return m, nil
-}
-
-func (s *session) initFailed(f *frame) error {
-	m, err := decodeErrorMeta(f)
-	if err != nil {
-		return err
-	}
-	if f.tooLarge() {
-		r := tooLarge(f.size)
-		s.initialized(&runtimeapi.InitError{Type: r.ErrorType, Payload: r.Payload})
-		return nil
-	}
-	s.initialized(&runtimeapi.InitError{Type: m.Type, Payload: f.payload})
-	return nil
-}
-
-// logMetaBytes is the size of a log frame's meta: microseconds since 1970.
-const logMetaBytes = 8
-
-func (s *session) logged(f *frame) error {
-	if len(f.meta) != logMetaBytes {
-		return fmt.Errorf("%w: %d bytes of meta in a log frame", errProtocol, len(f.meta))
-	}
-	stream := "stdout"
-	if f.flags&flagStderr != 0 {
-		stream = "stderr"
-	}
-	s.mu.Lock()
-	c := s.pending[f.invocation]
-	s.mu.Unlock()
-	line := runtimeapi.Line{
-		Time:   time.UnixMicro(int64(binary.BigEndian.Uint64(f.meta))),
-		Stream: stream,
-		Text:   f.payload,
-	}
-	if c != nil {
-		line.RequestID = c.request
-	}
-	s.output(line)
-	return nil
-}
-
-func (s *session) answered(f *frame) error {
-	a := answer{fatal: f.kind == frameError && f.flags&flagFatal != 0}
-	switch {
-	case f.tooLarge():
-		a.result = tooLarge(f.size)
-	case f.kind == frameError:
-		m, err := decodeErrorMeta(f)
-		if err != nil {
-			return err
-		}
-		a.result = &invocation.Result{
-			Payload: f.payload, ContentType: contentType, FunctionError: invocation.Unhandled, ErrorType: m.Type,
-		}
-	default:
-		a.result = &invocation.Result{Payload: f.payload, ContentType: contentType}
-	}
-	s.mu.Lock()
-	c := s.pending[f.invocation]
-	s.mu.Unlock()
-	if c == nil {
-		return nil // nobody waits any more
-	}
-	select {
-	case c.answer <- a:
-	default: // a second answer to the same invocation counts for nothing
-	}
-	return nil
-}
-
-const contentType = "application/json"
-
-// tooLarge is the result of a call whose answer was dropped for its size.
-func tooLarge(size int) *invocation.Result {
-	return invocation.Failed("Function.ResponseSizeTooLarge", fmt.Sprintf(
-		"Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", size, invocation.MaxResponseBytes))
-}
-
-// watch waits for the process's end, takes what it left behind and reports the
-// end; frames is closed when the reader of frames has returned.
-func (s *session) watch(frames <-chan struct{}) {
-	defer close(s.done)
-	if !s.awaitExit(frames) {
-		return
-	}
-	// A child that holds the socket would keep the reader waiting: what is queued
-	// is still read after this, then comes the end. An error: it is closed.
-	_ = s.conn.CloseRead()
-	<-frames
-	s.drain()
-}
-
-// awaitExit reports whether the process ended before Close was called. A process
-// that closes its socket and lives on is killed: it can't be spoken to.
-func (s *session) awaitExit(frames <-chan struct{}) bool {
-	select {
-	case <-s.process.Done():
-		return true
-	case <-s.closing:
-		return false
-	case <-frames:
-	}
-	if !s.exited(fatalGrace) {
-		s.kill()
-	}
-	select {
-	case <-s.process.Done():
-		return true
-	case <-s.closing:
-		return false
-	}
-}
-
-// exited reports whether the process ended within d, or Close was called.
-func (s *session) exited(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.process.Done():
-		return true
-	case <-s.closing:
-		return true
-	case <-timer.C:
-		return false
-	}
 }
 
 func (s *session) drain() {

@@ -51,9 +51,9 @@ def _fast():
         try:
             value, end = scan(text, len(text) - len(text.lstrip(_SPACE)))
         except Exception:
-            return _plain()[0](text)
+            return _plain()[0](data)
         if end != len(text) and text[end:].strip(_SPACE):
-            return _plain()[0](text)
+            return _plain()[0](data)
         return value
 
     def dumps(value):

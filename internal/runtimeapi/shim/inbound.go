@@ -1,0 +1,148 @@
+package shim
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/runtimeapi"
+)
+
+// read handles frames until the runtime's end of the socket is closed. A runtime
+// that breaks the protocol is killed: user code wrote to a descriptor that is
+// not its own.
+func (s *session) read() {
+	d := decoder{r: bufio.NewReaderSize(s.conn, 32<<10), maxPayload: invocation.MaxResponseBytes}
+	for {
+		f, err := d.next()
+		if err == nil {
+			err = s.handle(&f)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, errProtocol):
+			s.log.Warn("a runtime broke the shim protocol and is killed", "pid", s.process.PID(), "err", err)
+			s.kill()
+			return
+		default:
+			return // the end: the watcher says which
+		}
+	}
+}
+
+func (s *session) handle(f *frame) error {
+	switch f.kind {
+	case frameReady:
+		s.initialized(nil)
+		return nil
+	case frameInitError:
+		return s.initFailed(f)
+	case frameLog:
+		return s.logged(f)
+	default:
+		return s.answered(f)
+	}
+}
+
+func (s *session) initialized(err error) {
+	s.readyOnce.Do(func() {
+		s.stdout.drain()
+		s.stderr.drain()
+		s.readyErr = err
+		close(s.ready)
+	})
+}
+
+// errorMeta is the meta of error and init error frames.
+type errorMeta struct {
+	Type string `json:"errorType"`
+}
+
+func decodeErrorMeta(f *frame) (errorMeta, error) {
+	var m errorMeta
+	if err := json.Unmarshal(f.meta, &m); err != nil {
+		return m, fmt.Errorf("%w: meta of an error: %w", errProtocol, err)
+	}
+	return m, nil
+}
+
+func (s *session) initFailed(f *frame) error {
+	m, err := decodeErrorMeta(f)
+	if err != nil {
+		return err
+	}
+	if f.tooLarge() {
+		r := tooLarge(f.size)
+		s.initialized(&runtimeapi.InitError{Type: r.ErrorType, Payload: r.Payload})
+		return nil
+	}
+	s.initialized(&runtimeapi.InitError{Type: m.Type, Payload: f.payload})
+	return nil
+}
+
+// logMetaBytes is the size of a log frame's meta: microseconds since 1970.
+const logMetaBytes = 8
+
+func (s *session) logged(f *frame) error {
+	if len(f.meta) != logMetaBytes {
+		return fmt.Errorf("%w: %d bytes of meta in a log frame", errProtocol, len(f.meta))
+	}
+	stream := "stdout"
+	if f.flags&flagStderr != 0 {
+		stream = "stderr"
+	}
+	s.mu.Lock()
+	c := s.pending[f.invocation]
+	s.mu.Unlock()
+	line := runtimeapi.Line{
+		Time:   time.UnixMicro(int64(binary.BigEndian.Uint64(f.meta))),
+		Stream: stream,
+		Text:   f.payload,
+	}
+	if c != nil {
+		line.RequestID = c.request
+	}
+	s.output(line)
+	return nil
+}
+
+func (s *session) answered(f *frame) error {
+	a := answer{fatal: f.kind == frameError && f.flags&flagFatal != 0}
+	switch {
+	case f.tooLarge():
+		a.result = tooLarge(f.size)
+	case f.kind == frameError:
+		m, err := decodeErrorMeta(f)
+		if err != nil {
+			return err
+		}
+		a.result = &invocation.Result{
+			Payload: f.payload, ContentType: contentType, FunctionError: invocation.Unhandled, ErrorType: m.Type,
+		}
+	default:
+		a.result = &invocation.Result{Payload: f.payload, ContentType: contentType}
+	}
+	s.mu.Lock()
+	c := s.pending[f.invocation]
+	s.mu.Unlock()
+	if c == nil {
+		return nil // nobody waits any more
+	}
+	select {
+	case c.answer <- a:
+	default: // a second answer to the same invocation counts for nothing
+	}
+	return nil
+}
+
+const contentType = "application/json"
+
+// tooLarge is the result of a call whose answer was dropped for its size.
+func tooLarge(size int) *invocation.Result {
+	return invocation.Failed("Function.ResponseSizeTooLarge", fmt.Sprintf(
+		"Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", size, invocation.MaxResponseBytes))
+}
