@@ -1,7 +1,7 @@
 package server
 
 import (
-	"errors"
+	"os"
 
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux"
@@ -17,15 +17,14 @@ func openLinux(n *node) (sandbox.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	network, err := egress.New(egress.Config{NodeID: n.id, Subnet: n.cfg.Subnet.Prefix, Log: n.log.With("part", "egress")})
-	if err != nil {
-		return nil, err
+	cfg := linux.Config{StateDir: dir, NodeID: n.id, FirstUID: n.cfg.UIDBase, Log: n.log.With("part", "sandbox")}
+	if os.Geteuid() == 0 {
+		network, err := egress.New(egress.Config{NodeID: n.id, Subnet: n.cfg.Subnet.Prefix, Log: n.log.With("part", "egress")})
+		if err != nil {
+			return nil, err
+		}
+		n.onStop("egress", network.Close)
+		cfg.Network = linux.Egress(network)
 	}
-	driver, err := linux.New(linux.Config{
-		StateDir: dir, NodeID: n.id, Network: linux.Egress(network), FirstUID: n.cfg.UIDBase, Log: n.log.With("part", "sandbox"),
-	})
-	if err != nil {
-		return nil, errors.Join(err, network.Close())
-	}
-	return driver, nil
+	return linux.New(cfg)
 }

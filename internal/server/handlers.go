@@ -21,7 +21,7 @@ import (
 // path, everything else in the cloud's dialect that the request is signed in.
 func (n *node) controlHandler() http.Handler {
 	api := native.New(native.Config{
-		Functions: functions{n.catalog}, Invoker: n.dispatcher, Telemetry: n.store, Environments: n.pools,
+		Functions: n.catalog, Invoker: n.dispatcher, Telemetry: n.store, Environments: n.pools,
 		Runtimes: n.runtimes, Keys: n.keys, Node: n.describe, Region: n.cfg.Region, Account: account,
 		NewURLID: catalog.NewURLID, URLAddress: n.urlAddress, Stopping: n.stopping, Log: n.log.With("part", "api"),
 	})
@@ -68,13 +68,6 @@ func (n *node) ready(w http.ResponseWriter, _ *http.Request) {
 	default:
 		fmt.Fprintln(w, "ready")
 	}
-}
-
-// functions is the catalog as the native API wants it.
-type functions struct{ *catalog.Catalog }
-
-func (f functions) Create(ctx context.Context, namespace, name string, s function.Settings, code function.Code, tags map[string]string) (*function.Function, error) {
-	return f.Catalog.Create(ctx, catalog.NewFunction{Namespace: namespace, Name: name, Settings: s, Code: code, Tags: tags})
 }
 
 // account returns the 12-digit account that a namespace is shown as. There is one

@@ -161,7 +161,7 @@ func (n *node) buildPath(ctx context.Context) error {
 		Start:           factory.Start,
 		IdleTimeout:     n.cfg.IdleTimeout,
 		MaxEnvironments: n.cfg.MaxEnvironments,
-		MemoryBytes:     n.cfg.Memory.Bytes(),
+		MemoryBytes:     n.cfg.Memory.Bytes,
 		Log:             n.log.With("part", "pool"),
 	})
 	n.background(ctx, "environments", n.pools.Run)
