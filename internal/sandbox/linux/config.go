@@ -36,7 +36,7 @@ type Config struct {
 	// 0-9, the same at every start on one data directory. Cgroups are named after
 	// it.
 	NodeID string
-	// Network makes the sandboxes' network namespaces. Nil gives each sandbox a
+	// Network makes the sandboxes' network namespaces; it stays the caller's. Nil gives each sandbox a
 	// loopback interface alone. It isn't used without root.
 	Network Network
 	// FirstUID is the first of the UIDs user and group ids that sandboxes get, one
@@ -55,7 +55,6 @@ type Network interface {
 	Gaps() []sandbox.Gap
 	// Sweep removes what a crashed node left behind.
 	Sweep(ctx context.Context) error
-	Close() error
 }
 
 // Namespace is one network namespace.

@@ -39,7 +39,7 @@ func TestWithoutRoot(t *testing.T) {
 // openDir returns a directory that every user may enter and write.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rootless")
+	dir, err := os.MkdirTemp("", "rootless") //nolint:usetesting // t.TempDir is in a directory of root's alone
 	if err != nil {
 		t.Fatal(err)
 	}

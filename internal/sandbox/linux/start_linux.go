@@ -33,7 +33,7 @@ func (s *Sandbox) script(cmd *sandbox.Command) (sc *script, how process, release
 	if s.driver.privileged {
 		err = s.intoPreparedRoot(sc, &undo)
 	} else {
-		how, err = s.intoUserNamespace(sc, how)
+		err = s.intoUserNamespace(sc, &how)
 	}
 	if err != nil {
 		return nil, process{}, nil, err
@@ -77,16 +77,17 @@ func (s *Sandbox) intoPreparedRoot(sc *script, undo *cleanup) error {
 // intoUserNamespace does the same without root: in the sandbox's user namespace,
 // which the script enters first. All other namespaces belong to it, so they are
 // made from inside, by a second process: only one that is new can be in a new
-// pid namespace.
-func (s *Sandbox) intoUserNamespace(sc *script, how process) (process, error) {
+// pid namespace. It is made as how says, which then says how the first is.
+func (s *Sandbox) intoUserNamespace(sc *script, how *process) error {
 	if ns, ok := s.ns.(*namespace); ok {
 		sc.do("enter the user namespace", unix.SYS_SETNS, *ns.user, unix.CLONE_NEWUSER)
 	}
 	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
 	how.flags |= unix.CLONE_NEWNS
-	sc.fork(how)
+	sc.fork(*how)
+	*how = process{}
 	begin(sc)
-	return process{}, s.driver.layout.build(sc, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
+	return s.driver.layout.build(sc, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
 }
 
 // identity says who the sandbox's processes are.

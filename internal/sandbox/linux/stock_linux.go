@@ -25,7 +25,7 @@ const refillDelay = 5 * time.Millisecond
 
 // newStock returns a stock of up to size things. close must be called.
 func newStock[T any](size int, produce func() (T, error), drop func(T) error, log *slog.Logger) *stock[T] {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // close cancels it
 	s := &stock[T]{
 		ready: make(chan T, size), make: produce, drop: drop, log: log,
 		wanted: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),

@@ -240,7 +240,7 @@ func TestFilterVerdicts(t *testing.T) {
 
 // machine runs the program on calls. The virtual machine loads big-endian
 // numbers where the kernel's filters load native ones.
-func machine(t *testing.T, prog []bpf.RawInstruction) func(arch, nr uint32, args [3]uint64) int {
+func machine(t *testing.T, prog []bpf.RawInstruction) func(machine, nr uint32, args [3]uint64) int {
 	t.Helper()
 	instructions, all := bpf.Disassemble(prog)
 	if !all {
@@ -250,10 +250,10 @@ func machine(t *testing.T, prog []bpf.RawInstruction) func(arch, nr uint32, args
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(arch, nr uint32, args [3]uint64) int {
+	return func(machine, nr uint32, args [3]uint64) int {
 		data := make([]byte, 64)
 		binary.BigEndian.PutUint32(data[dataNr:], nr)
-		binary.BigEndian.PutUint32(data[dataArch:], arch)
+		binary.BigEndian.PutUint32(data[dataArch:], machine)
 		for i, a := range args {
 			binary.BigEndian.PutUint32(data[dataArgs+8*i:], uint32(a))
 			binary.BigEndian.PutUint32(data[dataArgs+8*i+4:], uint32(a>>32))

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -15,6 +16,7 @@ import (
 func Spec(id string, mounts ...sandbox.Mount) sandbox.Spec {
 	return sandbox.Spec{
 		ID: id, MemoryBytes: 256 << 20, MilliCPU: 2000, PIDs: 128, OpenFiles: 1024, TmpBytes: 64 << 20, Mounts: mounts,
+		Egress: function.Egress{Mode: function.EgressNone},
 	}
 }
 

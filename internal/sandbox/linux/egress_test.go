@@ -1,0 +1,70 @@
+//go:build linux
+
+package linux_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/linux"
+	"mayfly.dev/mayfly/internal/sandbox/linux/egress"
+	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
+)
+
+// alone is set in the environment of the test binary when it runs inside a
+// network namespace without any way out.
+const alone = "MAYFLY_TEST_ALONE"
+
+// TestSuiteWithEgress runs the suite with the network of package egress, which
+// would change the machine's own network if it were not run in another.
+func TestSuiteWithEgress(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // package egress needs root
+	}
+	if os.Getenv(alone) == "" {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^TestSuiteWithEgress$", "-test.count=1")
+		cmd.Env = append(os.Environ(), alone+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if ifs, err := net.Interfaces(); err != nil || len(ifs) != 1 {
+		t.Fatalf("not alone: %v, %v", ifs, err)
+	}
+	m, err := egress.New(egress.Config{NodeID: "suite"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	newDriver := func(t *testing.T) sandbox.Driver {
+		t.Helper()
+		d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "suite", Network: linux.Egress(m)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return d
+	}
+	sandboxtest.Run(t, newDriver)
+	spec := sandboxtest.Spec("resolver")
+	spec.Egress.Mode = function.EgressInternet
+	if out, _ := sandboxtest.Output(t, newDriver(t), spec, sandboxtest.Shell("cat /etc/resolv.conf")); !strings.Contains(out, "nameserver") {
+		t.Errorf("resolv.conf holds %q", out)
+	}
+}
