@@ -534,6 +534,7 @@ func BenchmarkFunction(b *testing.B) {
 		n.create(b, fmt.Sprintf("function-%d", i), code)
 	}
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := n.Function("default", "function-42"); err != nil {
