@@ -53,11 +53,8 @@ type Config struct {
 func Run(ctx context.Context, cfg Config) []Finding {
 	findings := isolation(ctx)
 	findings = append(findings, languages(ctx, cfg.Scan)...)
-	return append(findings,
-		disk(cfg.DataDir),
-		address(ctx, "control plane", "--control", cfg.Control),
-		address(ctx, "data plane", "--gateway", cfg.Gateway),
-	)
+	return append(findings, disk(cfg.DataDir), address(ctx, "control plane", "--control", cfg.Control, cfg.Control),
+		address(ctx, "data plane", "--gateway", cfg.Gateway, cfg.Control))
 }
 
 // Worst returns the worst verdict.
@@ -165,14 +162,15 @@ func syncTime(dir string) (time.Duration, error) {
 	return times[len(times)/2], nil
 }
 
-// address reports whether a node could listen there, or does already.
-func address(ctx context.Context, name, flag, addr string) Finding {
+// address reports whether a node could listen there. A taken address is no fault
+// if a node answers at its control plane: only that has a health check.
+func address(ctx context.Context, name, flag, addr, control string) Finding {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err == nil {
 		return Finding{Name: name, Status: OK, Detail: addr + " is free", Fix: closeFault(l.Close())}
 	}
-	if health(ctx, addr) {
-		return Finding{Name: name, Status: OK, Detail: addr + " is served by a running node"}
+	if health(ctx, control) {
+		return Finding{Name: name, Status: OK, Detail: addr + " is in use, and a node is running"}
 	}
 	return Finding{name, Fail, fmt.Sprintf("%s can't be listened on: %v", addr, rootCause(err)), "stop what uses it, or choose another address with " + flag}
 }

@@ -60,14 +60,17 @@ func TestAddresses(t *testing.T) {
 	defer node.Close()
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	by := run(t, func(c *doctor.Config) {
-		c.Control, c.Gateway = node.Listener.Addr().String(), other.Listener.Addr().String()
-	})
-	if f := by["control plane"]; f.Status != doctor.OK || !strings.Contains(f.Detail, "running node") {
-		t.Errorf("an address with a node: %+v", f)
+	busy := other.Listener.Addr().String()
+
+	by := run(t, func(c *doctor.Config) { c.Control, c.Gateway = node.Listener.Addr().String(), busy })
+	for _, name := range []string{"control plane", "data plane"} {
+		if f := by[name]; f.Status != doctor.OK || !strings.Contains(f.Detail, "a node is running") {
+			t.Errorf("with a running node, %s = %+v, want ok", name, f)
+		}
 	}
+	by = run(t, func(c *doctor.Config) { c.Gateway = busy })
 	if f := by["data plane"]; f.Status != doctor.Fail || !strings.Contains(f.Fix, "--gateway") {
-		t.Errorf("an address in use: %+v", f)
+		t.Errorf("an address in use without a node: %+v, want a failure", f)
 	}
 }
 
