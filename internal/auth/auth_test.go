@@ -220,3 +220,19 @@ func TestSealsHoldForTheirPurposeAlone(t *testing.T) {
 		t.Error("a foreign seal is accepted")
 	}
 }
+
+func FuzzSessionTokensAreRefused(f *testing.F) {
+	keys, err := auth.OpenKeys(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	now := time.Now()
+	f.Add("MAYSESAAAAAAAAAAAAAA", "e30.AAAA")
+	f.Add("", ".")
+	f.Add("MAYSESAAAAAAAAAAAAAA", "eyJrIjoiTUFZU0VTQUFBQUFBQUFBQUFBQUEifQ."+keys.Seal("download", "eyJrIjoiTUFZU0VTQUFBQUFBQUFBQUFBQUEifQ"))
+	f.Fuzz(func(t *testing.T, id, token string) {
+		if _, _, err := keys.Secret(id, token, now); !fault.Is(err, fault.Unauthenticated, "") {
+			t.Errorf("%q with %q: %v", id, token, err)
+		}
+	})
+}

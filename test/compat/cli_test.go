@@ -62,8 +62,12 @@ func must(t *testing.T, path string, args ...string) map[string]any {
 }
 
 func TestCommandLine(t *testing.T) {
+	t.Parallel() // each of its commands starts a Python
 	for _, path := range commandLines(t) {
-		t.Run(strings.ReplaceAll(strings.Trim(path, "/"), "/", "_"), func(t *testing.T) { commandLine(t, path) })
+		t.Run(strings.ReplaceAll(strings.Trim(path, "/"), "/", "_"), func(t *testing.T) {
+			t.Parallel()
+			commandLine(t, path)
+		})
 	}
 }
 

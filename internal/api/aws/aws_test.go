@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -276,11 +277,34 @@ func TestAPanicIsAnsweredAsInternal(t *testing.T) {
 func TestABodyThatIsCutOffReachesNoService(t *testing.T) {
 	f := start(t)
 	f.create(t, "f")
-	const body = `{"a":1}`
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/2015-03-31/functions/f/invocations", strings.NewReader(body))
+	got := f.cutOff(t, "/2015-03-31/functions/f/invocations", `{"a":1}`, 7)
+	if got.status != http.StatusBadRequest || f.invoker.got != nil {
+		t.Errorf("got %d %s, invoked %v", got.status, got.body, f.invoker.got)
+	}
+}
+
+func TestAnAnnouncedBodyAboveTheLimitIsRefused(t *testing.T) {
+	f := start(t)
+	for path, want := range map[string]string{
+		"/2015-03-31/functions":               "Request must be smaller than 70167211 bytes for the CreateFunction operation",
+		"/2015-03-31/functions/f/invocations": "80000000 byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)",
+	} {
+		got := f.cutOff(t, path, "{}", 80_000_000)
+		if got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, want) {
+			t.Errorf("%s: got %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// cutOff announces a body of a size, sends less than that, ends the connection's
+// sending half and returns the answer.
+func (f *front) cutOff(t *testing.T, path, body string, size int64) reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.ContentLength = size
 	creds := sdk.Credentials{AccessKeyID: f.key.AccessKeyID, SecretAccessKey: f.key.SecretAccessKey}
 	if err := signer.NewSigner().SignHTTP(t.Context(), creds, r, digest(body), "lambda", region, time.Now()); err != nil {
 		t.Fatal(err)
@@ -292,10 +316,12 @@ func TestABodyThatIsCutOffReachesNoService(t *testing.T) {
 	}
 	defer conn.Close()
 	var wire bytes.Buffer
-	if err := r.Write(&wire); err != nil {
+	fmt.Fprintf(&wire, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", path, r.Host, size)
+	if err := r.Header.Write(&wire); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Write(wire.Bytes()[:wire.Len()-3]); err != nil {
+	fmt.Fprintf(&wire, "\r\n%s", body[:1])
+	if _, err := conn.Write(wire.Bytes()); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
@@ -305,8 +331,9 @@ func TestABodyThatIsCutOffReachesNoService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusBadRequest || f.invoker.got != nil {
-		t.Errorf("got %d, invoked %v", res.StatusCode, f.invoker.got)
+	text, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		t.Fatal(err)
 	}
+	return reply{res.StatusCode, res.Header, string(text)}
 }
