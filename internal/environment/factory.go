@@ -32,9 +32,16 @@ const (
 	maxOpenFiles = 1024
 	// mbPerCPU is the memory size that comes with one whole processor.
 	mbPerCPU = 1769
+	// initMilliCPU is the least share during the init phase: with the 72
+	// thousandths that come with 128 MB an interpreter would take a second to
+	// start.
+	initMilliCPU = 1000
 	// stopTimeout bounds the destruction of a sandbox.
 	stopTimeout = 10 * time.Second
 )
+
+// milliCPU is the processor share that comes with a version's memory.
+func milliCPU(v *function.Version) int { return max(1, v.MemoryMB*1000/mbPerCPU) }
 
 // Config is what environments are made with.
 type Config struct {
@@ -138,7 +145,7 @@ func (f *Factory) sandbox(ctx context.Context, e *Environment, l *launchState) e
 	sb, err := f.cfg.Driver.Create(ctx, sandbox.Spec{
 		ID:          e.ID,
 		MemoryBytes: int64(v.MemoryMB) << 20,
-		MilliCPU:    max(1, v.MemoryMB*1000/mbPerCPU),
+		MilliCPU:    max(initMilliCPU, milliCPU(v)),
 		PIDs:        maxPIDs,
 		OpenFiles:   maxOpenFiles,
 		TmpBytes:    int64(v.EphemeralMB) << 20,
@@ -179,6 +186,11 @@ func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) erro
 	e.Phases.Init = time.Since(began)
 	if err != nil {
 		return e.initFailure(err, limit)
+	}
+	if l, ok := e.sandbox.(sandbox.Limiter); ok && milliCPU(e.Version) < initMilliCPU {
+		if err := l.Limit(int64(e.Version.MemoryMB)<<20, milliCPU(e.Version)); err != nil {
+			return err
+		}
 	}
 	if !e.move(Idle) {
 		return errors.New("environment was stopped during its init phase")

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/none"
@@ -8,14 +10,14 @@ import (
 
 // drivers is the table of sandbox drivers by their name in the configuration;
 // platformDrivers adds those that only some systems have.
-func drivers() map[string]func(*node) (sandbox.Driver, error) {
+func drivers() map[string]func(context.Context, *node) (sandbox.Driver, error) {
 	all := platformDrivers()
 	all["none"] = openNone
 	return all
 }
 
 // openDriver opens the configured driver; "auto" is the best that there is.
-func openDriver(n *node) (sandbox.Driver, error) {
+func openDriver(ctx context.Context, n *node) (sandbox.Driver, error) {
 	name := n.cfg.Sandbox
 	table := drivers()
 	if name == "auto" {
@@ -28,10 +30,10 @@ func openDriver(n *node) (sandbox.Driver, error) {
 	if !ok {
 		return nil, fault.New(fault.Unsupported, "Driver", "the sandbox driver %s is not there on this system: use auto or none", name)
 	}
-	return open(n)
+	return open(ctx, n)
 }
 
-func openNone(n *node) (sandbox.Driver, error) {
+func openNone(_ context.Context, n *node) (sandbox.Driver, error) {
 	dir, err := n.dir("sandboxes")
 	if err != nil {
 		return nil, err

@@ -2,8 +2,12 @@
 
 package server
 
-import "mayfly.dev/mayfly/internal/sandbox"
+import (
+	"context"
 
-func platformDrivers() map[string]func(*node) (sandbox.Driver, error) {
-	return map[string]func(*node) (sandbox.Driver, error){}
+	"mayfly.dev/mayfly/internal/sandbox"
+)
+
+func platformDrivers() map[string]func(context.Context, *node) (sandbox.Driver, error) {
+	return map[string]func(context.Context, *node) (sandbox.Driver, error){}
 }

@@ -113,7 +113,7 @@ func (n *node) openTelemetry(ctx context.Context) error {
 }
 
 func (n *node) openDriver(ctx context.Context) error {
-	driver, err := openDriver(n)
+	driver, err := openDriver(ctx, n)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
 )
 
 // Config is what a driver needs.
@@ -36,9 +37,12 @@ type Config struct {
 	// 0-9, the same at every start on one data directory. Cgroups are named after
 	// it.
 	NodeID string
-	// Network makes the sandboxes' network namespaces; it stays the caller's. Nil gives each sandbox a
-	// loopback interface alone. It isn't used without root.
+	// Network makes the sandboxes' network namespaces; it stays the caller's. Nil
+	// gives each sandbox a loopback interface alone. It isn't used without root.
 	Network Network
+	// Scratch makes the disks for /tmp; it stays the caller's. Nil, and without
+	// root, /tmp is in memory and counts as such.
+	Scratch *scratch.Store
 	// FirstUID is the first of the UIDs user and group ids that sandboxes get, one
 	// each; nobody else on the machine should have them. Defaults: 700000 and
 	// 60000. Without root there is one id for all.

@@ -176,6 +176,13 @@ func checkSpec(spec *sandbox.Spec) error {
 // Gaps lists what can't be enforced on this machine.
 func (d *Driver) Gaps() []sandbox.Gap {
 	gaps := append(d.cgroups.gaps(), d.network.Gaps()...)
+	if d.cfg.Scratch == nil || !d.privileged {
+		gaps = append(gaps, sandbox.Gap{
+			What: "What a function writes to /tmp counts as its memory.",
+			Why:  "Disk images can't be mounted: that takes root, loop devices and mke2fs.",
+			Fix:  "Run the node as root, with the package e2fsprogs installed; in a container, allow /dev/loop-control and /dev/loop*.",
+		})
+	}
 	if !d.privileged {
 		gaps = append(gaps, sandbox.Gap{
 			What: "Sandboxes have no user id of their own on the host.",

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
 )
 
 // Mount attributes. Nothing in a sandbox is setuid or a device except what /dev
@@ -103,6 +104,7 @@ func (l *layout) build(s *script, own *ownRoot) error {
 // ownRoot is what the root of one sandbox has for itself.
 type ownRoot struct {
 	spec       *sandbox.Spec
+	tmp        *scratch.Disk // nil: /tmp is in memory
 	id         identity
 	resolvConf []byte
 }
@@ -114,7 +116,11 @@ func (o *ownRoot) files(s *script) {
 	s.writeFile("etc/hosts", "127.0.0.1 localhost\n", 0o444)
 	s.writeFile("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n", 0o444)
 	s.writeFile("etc/resolv.conf", string(o.resolvConf), 0o444)
-	s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(o.spec.TmpBytes, 10))
+	if o.tmp == nil {
+		s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(o.spec.TmpBytes, 10))
+		return
+	}
+	s.on("mount", "tmp", unix.SYS_MOVE_MOUNT, uintptr(o.tmp.FD()), s.refs.cstring(""), atFDCWD, s.refs.cstring("tmp"), unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // system binds the host's programs and libraries, and makes /dev.

@@ -12,6 +12,7 @@ import (
 
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
 )
 
 // Sandbox is one sandbox of a [Driver].
@@ -25,6 +26,7 @@ type Sandbox struct {
 	uid       int // 0: none of its own
 	group     cgroup
 	ns        Namespace
+	disk      *scratch.Disk // nil: /tmp is in memory
 	listeners []net.Listener
 	proc      *proc
 	started   bool
@@ -62,6 +64,11 @@ func (s *Sandbox) acquire(ctx context.Context) (err error) {
 	if s.ns, err = d.network.Acquire(ctx, s.spec.Egress); err != nil {
 		s.ns = nil
 		return fmt.Errorf("create sandbox: %w", err)
+	}
+	if d.cfg.Scratch != nil && d.privileged {
+		if s.disk, err = d.cfg.Scratch.Acquire(ctx, s.spec.TmpBytes); err != nil {
+			return fmt.Errorf("create sandbox: %w", err)
+		}
 	}
 	return nil
 }
@@ -222,6 +229,12 @@ func (s *Sandbox) release(ctx context.Context) error {
 			return fmt.Errorf("destroy sandbox: %w", err)
 		}
 		s.ns = nil
+	}
+	if s.disk != nil {
+		if err := s.disk.Close(); err != nil {
+			return fmt.Errorf("destroy sandbox: %w", err)
+		}
+		s.disk = nil
 	}
 	if s.uid != 0 {
 		s.driver.uids.give(s.uid)

@@ -66,7 +66,7 @@ func (s *Sandbox) intoPreparedRoot(sc *script, undo *cleanup) error {
 	undo.add(func() { _ = ns.close() })
 	begin(sc)
 	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
-	leave, err := d.layout.complete(sc, ns, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
+	leave, err := d.layout.complete(sc, ns, &ownRoot{&s.spec, s.disk, s.identity(), s.ns.ResolvConf()})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Sandbox) intoUserNamespace(sc *script, how *process) error {
 	sc.fork(*how)
 	*how = process{}
 	begin(sc)
-	return s.driver.layout.build(sc, &ownRoot{&s.spec, s.identity(), s.ns.ResolvConf()})
+	return s.driver.layout.build(sc, &ownRoot{&s.spec, s.disk, s.identity(), s.ns.ResolvConf()})
 }
 
 // identity says who the sandbox's processes are.

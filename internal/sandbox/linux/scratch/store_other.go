@@ -1,0 +1,6 @@
+//go:build !linux
+
+package scratch
+
+// Store can't be made on this system.
+type Store struct{}

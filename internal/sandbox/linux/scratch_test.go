@@ -1,0 +1,49 @@
+//go:build linux
+
+package linux_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mayfly.dev/mayfly/internal/sandbox/linux"
+	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
+	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
+)
+
+func TestTmpOnDiskIsNotMemory(t *testing.T) {
+	store, err := scratch.Open(t.Context(), scratch.Config{Dir: filepath.Join(t.TempDir(), "scratch")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "scratch", Scratch: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, g := range d.Gaps() {
+		if strings.Contains(g.What, "/tmp") {
+			t.Errorf("a gap is reported: %+v", g)
+		}
+	}
+	// Far more than the memory fits, as much as the disk holds and no more.
+	spec := sandboxtest.Spec("spill")
+	spec.MemoryBytes, spec.TmpBytes = 32<<20, 128<<20
+	out, exit := sandboxtest.Output(t, d, spec, sandboxtest.Shell("head -c 1G /dev/zero > /tmp/big; stat -c %s /tmp/big; stat -c %a /tmp; echo x > /tmp/y"))
+	if exit.Signal != "" || !strings.Contains(out, "No space left on device") || !strings.Contains(out, "\n1777") {
+		t.Errorf("ended with %v: %q, want a full disk of mode 1777", exit, out)
+	}
+	// The next sandbox gets an empty one, without devices or setuid programs.
+	out, exit = sandboxtest.Output(t, d, spec, sandboxtest.Shell("ls -A /tmp; grep ' /tmp ' /proc/mounts"))
+	if exit.Code != 0 || !strings.Contains(out, "nosuid,nodev") || strings.Contains(out, "big") {
+		t.Errorf("ended with %v: %q, want an empty /tmp, nosuid and nodev", exit, out)
+	}
+}
