@@ -64,7 +64,7 @@ func (n *node) lastRecord() *invocation.Record {
 	return n.records[len(n.records)-1]
 }
 
-func run(t *testing.T, w *environmenttest.World, max int, fn func(t *testing.T, n *node)) {
+func run(t *testing.T, w *environmenttest.World, most int, fn func(t *testing.T, n *node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		set := pool.NewSet(pool.Config{Start: w.Factory().Start, MemoryBytes: 256 << 20, IdleTimeout: time.Hour})
@@ -73,7 +73,7 @@ func run(t *testing.T, w *environmenttest.World, max int, fn func(t *testing.T, 
 		go func() { done <- set.Run(ctx) }()
 		n := &node{functions: map[string]*function.Function{}}
 		n.Dispatcher = dispatch.New(dispatch.Config{
-			Functions: n, Pools: set, Record: n.record, MaxConcurrency: max, QueueTimeout: 10 * time.Second,
+			Functions: n, Pools: set, Record: n.record, MaxConcurrency: most, QueueTimeout: 10 * time.Second,
 		})
 		fn(t, n)
 		if left := n.InFlight(); left != 0 {

@@ -36,8 +36,8 @@ func start(t *testing.T, w *environmenttest.World) *environment.Environment {
 
 func TestACallIsAccountedFor(t *testing.T) {
 	w := &environmenttest.World{
-		Handle: func(_ context.Context, inv *invocation.Invocation, print func(string)) (*invocation.Result, error) {
-			print("hello")
+		Handle: func(_ context.Context, inv *invocation.Invocation, say func(string)) (*invocation.Result, error) {
+			say("hello")
 			return &invocation.Result{Payload: inv.Payload}, nil
 		},
 	}
@@ -191,9 +191,9 @@ func TestAStoppedEnvironmentTakesNoCall(t *testing.T) {
 
 func TestTheTailKeepsTheEnd(t *testing.T) {
 	w := &environmenttest.World{
-		Handle: func(_ context.Context, _ *invocation.Invocation, print func(string)) (*invocation.Result, error) {
+		Handle: func(_ context.Context, _ *invocation.Invocation, say func(string)) (*invocation.Result, error) {
 			for range 1000 {
-				print(strings.Repeat("x", 99))
+				say(strings.Repeat("x", 99))
 			}
 			return &invocation.Result{}, nil
 		},

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"mayfly.dev/mayfly/internal/auth"
@@ -134,8 +135,7 @@ func (n *node) onStop(name string, fn func() error) {
 // stop ends all parts that were started, the last first.
 func (n *node) stop() error {
 	var failures []error
-	for i := len(n.closers) - 1; i >= 0; i-- {
-		c := n.closers[i]
+	for _, c := range slices.Backward(n.closers) {
 		if err := c.close(); err != nil {
 			failures = append(failures, fmt.Errorf("stop %s: %w", c.name, err))
 		}

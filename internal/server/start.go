@@ -194,8 +194,8 @@ func (n *node) changed(old, updated *function.Function) {
 	}
 }
 
-func (n *node) environ(v *function.Version, in language.Interpreter, environment string) map[string]string {
+func (n *node) environ(v *function.Version, in language.Interpreter, id string) map[string]string {
 	return runtimeapi.Environ(v, runtimeapi.Params{
-		Environment: environment, Started: time.Now(), Region: n.cfg.Region, Interpreter: in,
+		Environment: id, Started: time.Now(), Region: n.cfg.Region, Interpreter: in,
 	})
 }

@@ -26,7 +26,7 @@ type World struct {
 	// Init is the init phase; nil: it succeeds at once.
 	Init func(ctx context.Context) error
 	// Handle is the handler; nil: it echoes the payload.
-	Handle func(ctx context.Context, inv *invocation.Invocation, print func(string)) (*invocation.Result, error)
+	Handle func(ctx context.Context, inv *invocation.Invocation, say func(string)) (*invocation.Result, error)
 	// OOM makes sandboxes report that the kernel killed a process.
 	OOM atomic.Bool
 	// Lines receives the log; nil: it is dropped.
