@@ -3,6 +3,7 @@
 package linux_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -32,3 +33,16 @@ func newDriver(t *testing.T) sandbox.Driver {
 }
 
 func TestSuite(t *testing.T) { sandboxtest.Run(t, newDriver) }
+
+func TestStartsWhileTheNodeHasManyFilesOpen(t *testing.T) {
+	d := newDriver(t)
+	for range 1200 { // more than a sandbox may have
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+	}
+	works(t, d)
+	newDriver(t) // its probe starts a process, too
+}

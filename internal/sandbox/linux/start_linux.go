@@ -107,9 +107,6 @@ func begin(sc *script) {
 
 // confine takes the process's rights and makes it execute cmd.
 func (s *Sandbox) confine(sc *script, cmd *sandbox.Command) error {
-	if err := limit(sc, &s.spec); err != nil {
-		return err
-	}
 	dir := cmd.Dir
 	if dir == "" {
 		dir = "/"
@@ -117,6 +114,10 @@ func (s *Sandbox) confine(sc *script, cmd *sandbox.Command) error {
 	sc.on("enter the working directory", dir, unix.SYS_CHDIR, sc.refs.cstring(dir))
 	sc.do("set the umask", unix.SYS_UMASK, 0o022)
 	files(sc, s.driver.stdio(cmd))
+	// Not before: the limit on open files would hold for ours, which are higher.
+	if err := limit(sc, &s.spec); err != nil {
+		return err
+	}
 	sc.include(s.driver.noCapabilities)
 	if s.driver.privileged {
 		become(sc, s.identity())
