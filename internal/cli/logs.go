@@ -16,7 +16,7 @@ import (
 
 func (a *app) logsCommand() *cobra.Command {
 	var (
-		follow, platform bool
+		follow, bare bool
 		since            time.Duration
 		query            client.LogQuery
 	)
@@ -40,7 +40,7 @@ its own.`,
 				query.Since = time.Now().Add(-since)
 			}
 			query.Newest = true
-			show := func(l wire.Line) error { return a.printLine(l, platform) }
+			show := func(l wire.Line) error { return a.printLine(l, bare) }
 			if follow {
 				return interrupted(cmd.Context(), c.FollowLogs(cmd.Context(), args[0], query, show))
 			}
@@ -57,7 +57,7 @@ its own.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")
-	cmd.Flags().BoolVar(&platform, "platform", false, "print the platform's START, END and REPORT lines, too")
+	cmd.Flags().BoolVar(&bare, "no-platform", false, "leave out the platform's START, END and REPORT lines")
 	cmd.Flags().DurationVar(&since, "since", 0, "only lines of this time span, such as 10m")
 	cmd.Flags().StringVar(&query.RequestID, "request", "", "only lines of this invocation")
 	cmd.Flags().IntVarP(&query.Limit, "lines", "n", 100, "how many lines to begin with")
@@ -73,11 +73,11 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-func (a *app) printLine(l wire.Line, platform bool) error {
+func (a *app) printLine(l wire.Line, bare bool) error {
 	if a.json {
 		return json.NewEncoder(a.Out).Encode(l)
 	}
-	if l.Stream == "platform" && !platform {
+	if l.Stream == "platform" && bare {
 		return nil
 	}
 	id, _, _ := strings.Cut(l.RequestID, "-")
