@@ -170,6 +170,24 @@ func TestAFailedInitIsTheResultOfTheWaitingCall(t *testing.T) {
 	}
 }
 
+func TestABootstrapThatCannotStartIsInTheLog(t *testing.T) {
+	w := &environmenttest.World{Init: func(context.Context) error {
+		return &runtimeapi.InitError{Type: "Runtime.InvalidEntrypoint", Payload: []byte(`{"errorMessage":"no bootstrap","errorType":"Runtime.InvalidEntrypoint"}`)}
+	}}
+	_, err := w.Factory().Start(t.Context(), environmenttest.Version("f"))
+	failure, ok := errors.AsType[*environment.InitError](err)
+	if !ok {
+		t.Fatalf("got %v, want an InitError", err)
+	}
+	result := failure.Result(environmenttest.Call("r1", "f", `{}`))
+	for _, want := range []string{"\nno bootstrap\nEND ", "Status: error\tError Type: Runtime.InvalidEntrypoint"} {
+		if !strings.Contains(string(result.LogTail), want) {
+			t.Errorf("the log lacks %q:\n%s", want, result.LogTail)
+		}
+	}
+	w.Balanced(t)
+}
+
 func TestAStoppedEnvironmentTakesNoCall(t *testing.T) {
 	w := &environmenttest.World{}
 	e := start(t, w)
