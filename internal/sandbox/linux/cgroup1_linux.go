@@ -122,6 +122,7 @@ func (c *cgroups1) distinct() []string {
 type cgroup1 struct {
 	dirs     map[string]string // by controller
 	distinct []string
+	meter    meter
 }
 
 func (g *cgroup1) limit(l limits) error {
@@ -193,16 +194,16 @@ func (g *cgroup1) usage() (sandbox.Usage, error) {
 	var u sandbox.Usage
 	var errs []error
 	if dir, ok := g.dirs["cpuacct"]; ok {
-		n, err := number(dir, "cpuacct.usage")
+		n, err := g.meter.number(dir, "cpuacct.usage")
 		u.CPU, errs = time.Duration(n), append(errs, err)
 	}
 	if dir, ok := g.dirs["memory"]; ok {
 		var err error
-		u.MemoryBytes, err = number(dir, "memory.usage_in_bytes")
+		u.MemoryBytes, err = g.meter.number(dir, "memory.usage_in_bytes")
 		errs = append(errs, err)
-		u.PeakMemoryBytes, err = number(dir, "memory.max_usage_in_bytes")
+		u.PeakMemoryBytes, err = g.meter.number(dir, "memory.max_usage_in_bytes")
 		errs = append(errs, err)
-		kills, err := field(dir, "memory.oom_control", "oom_kill")
+		kills, err := g.meter.field(dir, "memory.oom_control", "oom_kill")
 		u.OOMKills, errs = int(kills), append(errs, err)
 	}
 	return u, errors.Join(errs...)
@@ -218,6 +219,7 @@ func (g *cgroup1) discard() error {
 }
 
 func (g *cgroup1) remove(ctx context.Context) error {
+	g.meter.close()
 	var errs []error
 	for _, dir := range g.distinct {
 		errs = append(errs, removeGroup(ctx, dir))

@@ -79,7 +79,10 @@ func (c *cgroups2) close() error {
 	return nil
 }
 
-type cgroup2 struct{ dir string }
+type cgroup2 struct {
+	dir   string
+	meter meter
+}
 
 func (g *cgroup2) limit(l limits) error {
 	q, period := quota(l.milliCPU)
@@ -106,13 +109,13 @@ func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {
 }
 
 func (g *cgroup2) usage() (sandbox.Usage, error) {
-	cpu, err1 := field(g.dir, "cpu.stat", "usage_usec")
-	memory, err2 := number(g.dir, "memory.current")
-	peak, err3 := number(g.dir, "memory.peak")
+	cpu, err1 := g.meter.field(g.dir, "cpu.stat", "usage_usec")
+	memory, err2 := g.meter.number(g.dir, "memory.current")
+	peak, err3 := g.meter.number(g.dir, "memory.peak")
 	if errors.Is(err3, fs.ErrNotExist) { // before kernel 5.19
 		peak, err3 = memory, nil
 	}
-	kills, err4 := field(g.dir, "memory.events", "oom_kill")
+	kills, err4 := g.meter.field(g.dir, "memory.events", "oom_kill")
 	return sandbox.Usage{
 		CPU:         time.Duration(cpu) * time.Microsecond,
 		MemoryBytes: memory, PeakMemoryBytes: peak, OOMKills: int(kills),
@@ -120,6 +123,7 @@ func (g *cgroup2) usage() (sandbox.Usage, error) {
 }
 
 func (g *cgroup2) remove(ctx context.Context) error {
+	g.meter.close()
 	// Kernels before 5.14 lack cgroup.kill; removeGroup kills one by one anyway.
 	_ = set(g.dir, "cgroup.kill", "1")
 	return removeGroup(ctx, g.dir)

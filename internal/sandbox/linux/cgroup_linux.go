@@ -183,29 +183,9 @@ func setIfPresent(dir, file, value string) error {
 func number(dir, file string) (int64, error) {
 	b, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
-		return 0, fmt.Errorf("read usage: %w", err)
+		return 0, fmt.Errorf("read %s: %w", file, err)
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read usage %s: %w", file, err)
-	}
-	return n, nil
-}
-
-// field reads a number from a cgroup file of lines "key number"; 0 if the key is
-// not there.
-func field(dir, file, key string) (int64, error) {
-	b, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		return 0, fmt.Errorf("read usage: %w", err)
-	}
-	for line := range bytes.Lines(b) {
-		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		if name == key {
-			return strconv.ParseInt(value, 10, 64)
-		}
-	}
-	return 0, nil
+	return parseNumber(file, b)
 }
 
 // noCgroups stands in where there are none that we may use.

@@ -66,6 +66,21 @@ func BenchmarkStartsInARow(b *testing.B) {
 	}
 }
 
+// BenchmarkUsage is done twice with every invocation.
+func BenchmarkUsage(b *testing.B) {
+	sb, err := benchDriver(b).Create(b.Context(), sandboxtest.Spec("bench"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { sandboxtest.Destroy(b, sb) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := sb.Usage(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func benchDriver(b *testing.B) *linux.Driver {
 	b.Helper()
 	d, err := linux.New(linux.Config{StateDir: b.TempDir(), NodeID: "bench"})

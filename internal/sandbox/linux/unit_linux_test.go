@@ -147,6 +147,20 @@ func TestCgroup2Files(t *testing.T) {
 	if diff := cmp.Diff(sandbox.Usage{CPU: 1500 * time.Microsecond, MemoryBytes: 4096, PeakMemoryBytes: 8192, OOMKills: 2}, u); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
+	// The files stay open; what they hold is read anew, with more or less digits.
+	for _, bytes := range []int64{1 << 40, 7} {
+		if err := os.WriteFile(filepath.Join(g.dir, "memory.current"), []byte(strconv.FormatInt(bytes, 10)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := g.usage(); err != nil || u.MemoryBytes != bytes {
+			t.Errorf("memory: %d, %v, want %d", u.MemoryBytes, err, bytes)
+		}
+	}
+	g.meter.close()
+	if u, err := g.usage(); err != nil || u.PeakMemoryBytes != 8192 {
+		t.Errorf("after the files were closed: %+v, %v", u, err)
+	}
+	g.meter.close()
 }
 
 // A process starts in a group of version 2, if there is one, even if that has no
