@@ -12,8 +12,8 @@ import (
 
 // meter reads files of one cgroup again and again. It keeps them open from the
 // first time on: usage is read twice with every invocation, and finding and
-// opening the files is 75 of the 83 µs that a reading takes without that. A meter is not safe for
-// concurrent use; its zero value is ready.
+// opening the files is 75 of the 83 µs that it takes otherwise. A meter is not
+// safe for concurrent use; its zero value is ready.
 type meter struct {
 	// files are descriptors by name: a sandbox's groups of several hierarchies have
 	// no two files of one name that are read.
