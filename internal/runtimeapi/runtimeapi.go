@@ -32,7 +32,8 @@ type Launch struct {
 	Interpreter language.Interpreter
 	// Env is the process's environment variables by name: see [Environ].
 	Env map[string]string
-	// Output receives what user code prints, line by line. It must not block.
+	// Output receives what user code prints, line by line. It may be called from
+	// several goroutines and must not block.
 	Output func(Line)
 }
 

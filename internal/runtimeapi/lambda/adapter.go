@@ -10,8 +10,8 @@
 // What the runtime sends is foreign input: connections, headers, bodies and
 // lines are bounded. All types are safe for concurrent use; a session runs one
 // invocation at a time. A session's mu is held for moves of its state alone,
-// never for I/O; an outlet's mu orders reading and handing out its lines and is
-// never taken with a session's.
+// never for I/O; package output's locks are never taken with
+// it.
 package lambda
 
 import (
@@ -29,6 +29,7 @@ import (
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/language"
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -78,29 +79,28 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 	if err != nil {
 		return nil, fmt.Errorf("listen for the runtime: %w", err)
 	}
-	out, err := newOutput(l.Output)
+	out, err := output.New(output.Config{Emit: l.Output})
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
 	proc, err := start(ctx, sb, environ(sb, l.Env, ln.Addr().String()), out)
 	if ie, ok := errors.AsType[*runtimeapi.InitError](err); ok {
-		return stillborn(ie), errors.Join(out.close(), ln.Close())
+		return stillborn(ie), errors.Join(out.Close(), ln.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(err, out.close(), ln.Close())
+		return nil, errors.Join(err, out.Close(), ln.Close())
 	}
 	return newSession(a.log.With("environment", l.Environment), &a.readers, ln, proc, out), nil
 }
 
 // start runs the first bootstrap that there is.
-func start(ctx context.Context, sb sandbox.Sandbox, env []string, out *output) (sandbox.Process, error) {
+func start(ctx context.Context, sb sandbox.Sandbox, env []string, out *output.Output) (sandbox.Process, error) {
 	for _, path := range bootstraps {
 		proc, err := sb.Start(ctx, sandbox.Command{
-			Path: path, Args: []string{path}, Env: env, Dir: taskRoot, Stdout: out.stdout.w, Stderr: out.stderr.w,
+			Path: path, Args: []string{path}, Env: env, Dir: taskRoot, Stdout: out.Stdout(), Stderr: out.Stderr(),
 		})
 		switch {
 		case err == nil:
-			out.started()
 			return proc, nil
 		case fault.Is(err, fault.Invalid, "ProgramNotFound"):
 			continue

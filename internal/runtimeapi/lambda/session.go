@@ -10,6 +10,7 @@ import (
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -23,14 +24,13 @@ var _ runtimeapi.Session = (*session)(nil)
 type session struct {
 	log    *slog.Logger
 	proc   sandbox.Process
-	out    *output
+	out    *output.Output
 	server *server
 	// ready is closed at the first /next, failed when init was reported as
 	// failed (after initError was set), closed by Close.
 	ready, failed, closed chan struct{}
 	initError             *runtimeapi.InitError
 	closing               sync.Once
-	outlets               sync.WaitGroup
 
 	mu    sync.Mutex
 	phase phase
@@ -57,20 +57,19 @@ type poll struct {
 	over chan struct{}
 }
 
-func newSession(log *slog.Logger, readers *sync.Pool, ln net.Listener, proc sandbox.Process, out *output) *session {
+func newSession(log *slog.Logger, readers *sync.Pool, ln net.Listener, proc sandbox.Process, out *output.Output) *session {
 	s := &session{
 		log: log, proc: proc, out: out,
 		ready: make(chan struct{}), failed: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.server = newServer(ln, readers, s)
-	s.outlets.Go(out.stdout.run)
-	s.outlets.Go(out.stderr.run)
+	out.Begin()
 	return s
 }
 
 // Ready waits for the first /next, /init/error or the end of the process.
 func (s *session) Ready(ctx context.Context) error {
-	defer s.out.drain()
+	defer s.out.Drain()
 	select {
 	case <-s.ready:
 		return nil
@@ -107,7 +106,7 @@ func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invo
 		stop()
 	}
 	res, err := s.await(ctx, c)
-	s.out.drain()
+	s.out.Drain()
 	return res, err
 }
 
@@ -152,11 +151,10 @@ func (s *session) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)
 		err = s.server.close()
-		s.out.drain()
-		if e := s.out.close(); err == nil {
+		s.out.Drain()
+		if e := s.out.Close(); err == nil {
 			err = e
 		}
-		s.outlets.Wait()
 	})
 	return err
 }

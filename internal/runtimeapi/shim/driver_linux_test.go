@@ -40,8 +40,10 @@ func TestFunctionsRunInEveryDriversSandbox(t *testing.T) {
 	files := map[string]string{
 		"index.js": `require("layered"); exports.handler = async (event) => {
 			console.log("console"); process.stdout.write("raw\n");
+			require("child_process").execFileSync("sh", ["-c", "echo anew > /dev/stderr"], { stdio: "inherit" });
 			return [event, process.cwd() === process.env.LAMBDA_TASK_ROOT] }`,
-		"app.py": "import os\nimport layered\ndef handler(event, context):\n    print('console')\n    os.write(1, b'raw\\n')\n" +
+		"app.py": "import os, subprocess\nimport layered\ndef handler(event, context):\n    print('console')\n    os.write(1, b'raw\\n')\n" +
+			"    subprocess.run(['sh', '-c', 'echo anew > /dev/stderr'], check=True)\n" +
 			"    return [event, os.getcwd() == os.environ['LAMBDA_TASK_ROOT']]\n",
 	}
 	handlers := map[language.Family]string{language.Node: "index.handler", language.Python: "app.handler"}
@@ -100,7 +102,11 @@ func answers(t *testing.T, adapter runtimeapi.Adapter, sb sandbox.Sandbox, in la
 	if got := strings.ReplaceAll(d.call(`{"a":1}`), " ", ""); got != `[{"a":1},true]` {
 		t.Errorf("got %s", got)
 	}
-	if text := d.output.text(); !strings.Contains(text, "console\n") || !strings.Contains(text, "stdout request-1 raw\n") {
-		t.Errorf("output:\n%s", text)
+	// The sandbox's user is not who made the pipe that /dev/stderr opens anew.
+	text := d.output.text()
+	for _, want := range []string{"console\n", "stdout request-1 raw\n", "stderr request-1 anew\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("output:\n%s\nwant %q in it", text, want)
+		}
 	}
 }

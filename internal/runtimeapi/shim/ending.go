@@ -55,7 +55,7 @@ func (s *session) watch(frames <-chan struct{}) {
 	// is still read after this, then comes the end. An error: it is closed.
 	_ = s.conn.CloseRead()
 	<-frames
-	s.drain()
+	s.out.Drain()
 }
 
 // awaitExit reports whether the process ended before Close was called. A process

@@ -50,8 +50,7 @@ func (s *session) handle(f *frame) error {
 
 func (s *session) initialized(err error) {
 	s.readyOnce.Do(func() {
-		s.stdout.drain()
-		s.stderr.drain()
+		s.out.Drain()
 		s.readyErr = err
 		close(s.ready)
 	})
@@ -106,7 +105,7 @@ func (s *session) logged(f *frame) error {
 	if c != nil {
 		line.RequestID = c.request
 	}
-	s.output(line)
+	s.emit(line)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -58,35 +59,25 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 // yet.
 func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Launch, cmd sandbox.Command) (_ *session, err error) {
 	s := &session{
-		log: a.log.With("environment", l.Environment), output: l.Output,
+		log: a.log.With("environment", l.Environment), emit: l.Output,
 		ready: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 		pending: make(map[uint32]*call),
 	}
-	var ours, theirs []interface{ Close() error }
-	defer func() {
-		for _, f := range theirs {
-			err = errors.Join(err, f.Close())
-		}
-		for i := 0; i < len(ours) && err != nil; i++ {
-			err = errors.Join(err, ours[i].Close())
-		}
-	}()
 	conn, socket, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
-	s.conn, ours, theirs = conn, append(ours, conn), append(theirs, socket)
-	if s.stdout, cmd.Stdout, err = newPipe("stdout", l.Output, s.current); err != nil {
-		return nil, err
+	defer func() { err = errors.Join(err, socket.Close()) }() // the runtime has it by then
+	out, err := output.New(output.Config{Emit: l.Output, Request: s.current})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
-	ours, theirs = append(ours, s.stdout.file), append(theirs, cmd.Stdout)
-	if s.stderr, cmd.Stderr, err = newPipe("stderr", l.Output, s.current); err != nil {
-		return nil, err
+	s.conn, s.out = conn, out
+	cmd.Stdout, cmd.Stderr, cmd.Files = out.Stdout(), out.Stderr(), []*os.File{socket}
+	if s.process, err = sb.Start(ctx, cmd); err != nil {
+		return nil, errors.Join(err, out.Close(), conn.Close())
 	}
-	ours, theirs = append(ours, s.stderr.file), append(theirs, cmd.Stderr)
-	cmd.Files = []*os.File{socket}
-	s.process, err = sb.Start(ctx, cmd)
-	return s, err
+	return s, nil
 }
 
 // current returns the invocation that raw output belongs to.

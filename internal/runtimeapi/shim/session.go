@@ -13,19 +13,19 @@ import (
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
 // session is a conversation with one started shim. Its goroutines are the
-// reader of frames, one reader for each output pipe and the watcher, which joins
-// the others when the process has ended.
+// reader of frames, the two of its output and the watcher, which joins the others
+// when the process has ended.
 type session struct {
 	log     *slog.Logger
 	conn    *net.UnixConn
 	process sandbox.Process
-	stdout  *pipe
-	stderr  *pipe
-	output  func(runtimeapi.Line)
+	out     *output.Output
+	emit    func(runtimeapi.Line)
 
 	// request is the invocation that raw output is tagged with; nil: none.
 	request atomic.Pointer[string]
@@ -62,8 +62,7 @@ var _ runtimeapi.Session = (*session)(nil)
 func (s *session) start() {
 	frames := make(chan struct{})
 	s.running.Go(func() { defer close(frames); s.read() })
-	s.running.Go(s.stdout.run)
-	s.running.Go(s.stderr.run)
+	s.out.Begin()
 	s.running.Go(func() { s.watch(frames) })
 }
 
@@ -75,7 +74,7 @@ func (s *session) Ready(ctx context.Context) error {
 	case <-s.done:
 		return s.ended()
 	case <-ctx.Done():
-		s.drain()
+		s.out.Drain()
 		return context.Cause(ctx)
 	}
 }
@@ -95,7 +94,7 @@ func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invo
 	case <-s.done:
 		return s.lost(c)
 	case <-ctx.Done():
-		s.drain()
+		s.out.Drain()
 		return nil, context.Cause(ctx)
 	}
 }
@@ -113,7 +112,7 @@ func (s *session) enter(request string) (uint32, *call) {
 // finish hands over all that user code wrote before it answered: log frames
 // came before the answer, the pipes are emptied now.
 func (s *session) finish(number uint32, a answer) *invocation.Result {
-	s.drain()
+	s.out.Drain()
 	s.mu.Lock()
 	delete(s.pending, number)
 	idle := len(s.pending) == 0
@@ -144,7 +143,7 @@ func (s *session) abandoned(ctx context.Context) error {
 	case <-s.done: // the write failed because nobody reads any more
 		return s.ended()
 	case <-ctx.Done():
-		s.drain()
+		s.out.Drain()
 		return context.Cause(ctx)
 	}
 }
@@ -191,11 +190,6 @@ func (s *session) write(ctx context.Context, kind uint8, number uint32, meta, pa
 	return err
 }
 
-func (s *session) drain() {
-	s.stdout.drain()
-	s.stderr.drain()
-}
-
 // Done implements [runtimeapi.Session]. It is also closed by Close.
 func (s *session) Done() <-chan struct{} { return s.done }
 
@@ -205,7 +199,7 @@ func (s *session) Close() error {
 	var err error
 	s.closed.Do(func() {
 		close(s.closing)
-		err = errors.Join(s.conn.Close(), s.stdout.close(), s.stderr.close())
+		err = errors.Join(s.conn.Close(), s.out.Close())
 	})
 	s.running.Wait()
 	return err

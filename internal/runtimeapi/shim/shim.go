@@ -8,8 +8,7 @@
 // Everything that comes from the other end is foreign: frames are bounded, and
 // a runtime that sends anything else is killed. An [Adapter] is safe for
 // concurrent use. A session owns four goroutines, which end with Close. Its
-// locks are never held together, except that a pipe's is held while the line is
-// handed to Launch.Output.
+// locks are never held together.
 package shim
 
 import (
