@@ -1,0 +1,140 @@
+package node_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"mayfly.dev/mayfly/internal/api/native/client"
+	"mayfly.dev/mayfly/internal/api/native/wire"
+	"mayfly.dev/mayfly/internal/fault"
+)
+
+// get reads a page of the data plane.
+func get(address string) (status int, body string, err error) {
+	resp, err := http.Get(address)
+	if err != nil {
+		return 0, "", err
+	}
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), errors.Join(err, resp.Body.Close())
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	n.deploy(t, "node", "node", wire.Settings{})
+	n.deployRelease(t, "page", 5)
+	if _, err := n.PutURL(t.Context(), "page", wire.URLSpec{}); err != nil {
+		t.Fatal(err)
+	}
+	n.want(t, "page", "{}", "5")
+	slow := zipped(t, "app.py", []byte("import time\ndef handler(event, context):\n    time.sleep(2)\n    return 'late'\n"))
+	if _, err := n.put(t.Context(), "page", slow, releases, client.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { n.want(t, "node", `{"do":"sleep","ms":2000}`, `{"do":"sleep","ms":2000}`) })
+	wg.Go(func() {
+		status, body, err := get(n.gateway + "/fn/default/page/")
+		if status != http.StatusOK || body != "late" || err != nil {
+			t.Errorf("the page answered %d %q, %v", status, body, err)
+		}
+	})
+	following := make(chan error, 1)
+	go func() {
+		following <- n.FollowLogs(t.Context(), "node", client.LogQuery{}, func(wire.Line) error { return nil })
+	}()
+	eventually(t, "both calls run", func() bool { return n.busy(t, "node") == 1 && n.busy(t, "page") == 1 })
+
+	kept := &http.Client{Transport: &http.Transport{}} // with a connection from before
+	resp, err := kept.Do(n.request(t, http.MethodGet, "/readyz", ""))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("readiness: %v, %v", resp, err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	n.signal(syscall.SIGTERM)
+	select {
+	case err := <-following:
+		wantFault(t, err, fault.Unavailable, "Draining")
+	case <-time.After(endLimit):
+		t.Error("the log is followed although the node stops")
+	}
+	// Whoever comes now, on whatever connection, is refused.
+	if resp, err := kept.Do(n.request(t, http.MethodPost, "/v1/namespaces/default/functions/node/invocations", "1")); err == nil {
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("a stopping node answered %s", resp.Status)
+		}
+		resp.Body.Close()
+	}
+	if _, err := n.Invoke(t.Context(), "node", []byte("1"), client.InvokeOptions{}); !fault.Is(err, fault.Unavailable, "") {
+		t.Errorf("a stopping node: got %v, want Unavailable", err)
+	}
+	wg.Wait()
+	if code := n.end(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	n.gone()
+}
+
+func TestDrainTimeout(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--drain-timeout", "1s")
+	n.deploy(t, "node", "node", wire.Settings{})
+	n.deploy(t, "python", "python", wire.Settings{})
+	var wg sync.WaitGroup
+	for name, payload := range map[string]string{"node": `{"do":"burn"}`, "python": `{"do":"sleep","ms":60000}`} {
+		wg.Go(func() {
+			r, err := n.Invoke(t.Context(), name, []byte(payload), client.InvokeOptions{})
+			if err == nil {
+				t.Errorf("a call of a minute ended with %+v", r)
+			}
+		})
+	}
+	eventually(t, "both calls run", func() bool { return n.busy(t, "node") == 1 && n.busy(t, "python") == 1 })
+	began := time.Now()
+	n.signal(syscall.SIGTERM)
+	if code := n.end(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if took := time.Since(began); took < time.Second || took > 50*time.Second {
+		t.Errorf("the node stopped after %s with a drain timeout of 1s", took)
+	}
+	wg.Wait()
+	n.gone()
+	if !strings.Contains(n.log.String(), "cut off") {
+		t.Error("the node's log does not tell that calls were cut off")
+	}
+	n.start()
+	n.want(t, "python", "1", "1")
+}
+
+// TestSecondSignal ends a node that would wait for a call.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	n.deploy(t, "python", "python", wire.Settings{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := n.Invoke(t.Context(), "python", []byte(`{"do":"sleep","ms":60000}`), client.InvokeOptions{}); err == nil {
+			t.Error("the call outlived the node")
+		}
+	})
+	eventually(t, "the call runs", func() bool { return n.busy(t, "python") == 1 })
+	n.signal(syscall.SIGTERM)
+	eventually(t, "the node drains", func() bool { return strings.Contains(n.log.String(), "node is stopping") })
+	n.signal(syscall.SIGTERM)
+	if code := n.end(); code == 0 {
+		t.Error("exit code 0 after a second signal")
+	}
+	wg.Wait()
+	eventually(t, "no process is left", func() bool { return len(n.processes()) == 0 })
+	n.start()
+	n.want(t, "python", "1", "1")
+}
