@@ -32,6 +32,12 @@ type LogQuery struct {
 
 // Logs returns the lines that q selects, oldest first.
 func (s *Store) Logs(ctx context.Context, q LogQuery) ([]Line, error) {
+	s.flush(ctx)
+	return s.stored(ctx, q)
+}
+
+// stored returns the lines that q selects among those on the disk.
+func (s *Store) stored(ctx context.Context, q LogQuery) ([]Line, error) {
 	where, args := q.where()
 	order := "ASC"
 	if q.Newest {
@@ -76,6 +82,7 @@ func (q LogQuery) where() (clause string, args []any) {
 // ctx is done or fn fails. Limit and Newest choose how many earlier lines come
 // first; a negative Limit: none.
 func (s *Store) Follow(ctx context.Context, q LogQuery, fn func(Line) error) error {
+	s.flush(ctx)
 	if q.Limit < 0 {
 		last, err := s.lastLine(ctx)
 		if err != nil {
@@ -85,7 +92,7 @@ func (s *Store) Follow(ctx context.Context, q LogQuery, fn func(Line) error) err
 	}
 	for {
 		next := s.nextFlush()
-		lines, err := s.Logs(ctx, q)
+		lines, err := s.stored(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -131,6 +138,7 @@ type StoredRecord struct {
 
 // Records returns the records that q selects, newest first.
 func (s *Store) Records(ctx context.Context, q RecordQuery) ([]StoredRecord, error) {
+	s.flush(ctx)
 	var c conditions
 	c.add(q.Namespace != "", "namespace = ?", q.Namespace)
 	c.add(q.Function != "", "function = ?", q.Function)
@@ -160,6 +168,7 @@ func (s *Store) Records(ctx context.Context, q RecordQuery) ([]StoredRecord, err
 
 // RecordOf returns the record of one call.
 func (s *Store) RecordOf(ctx context.Context, requestID string) (invocation.Record, error) {
+	s.flush(ctx)
 	var r invocation.Record
 	var body string
 	err := s.db.QueryRowContext(ctx, `SELECT body FROM records WHERE request_id = ? ORDER BY id DESC LIMIT 1`, requestID).Scan(&body)

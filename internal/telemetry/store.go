@@ -4,8 +4,8 @@
 // Writing never blocks an invocation: [Store.Line] and [Store.Record] put into a
 // bounded queue and, when it is full, drop and count. [Store.Run] writes the
 // queue in batches, at most [flushInterval] after the first entry, so that a
-// crash loses no more than that. Readers see a line as soon as its batch is
-// committed.
+// crash loses no more than that. A query first writes what is queued, so that
+// whoever asks after a call finds all of it.
 package telemetry
 
 import (
@@ -72,6 +72,7 @@ type Store struct {
 	queue   chan entry
 	dropped atomic.Int64
 
+	writing sync.Mutex // held while the queue is written
 	mu      sync.Mutex
 	flushed chan struct{} // closed and replaced at each commit
 }
@@ -157,7 +158,7 @@ func (s *Store) Run(ctx context.Context) (err error) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.flush(context.WithoutCancel(ctx))
+			s.flush(ctx)
 			return nil
 		case <-flush.C:
 			s.flush(ctx)
@@ -169,10 +170,16 @@ func (s *Store) Run(ctx context.Context) (err error) {
 	}
 }
 
-// flush writes all that is queued, in transactions of bounded size.
+// flush writes what is queued when it begins, in transactions of bounded size.
+// It outlives ctx: what left the queue would be lost with a transaction that is
+// given up.
 func (s *Store) flush(ctx context.Context) {
-	for len(s.queue) > 0 {
+	ctx = context.WithoutCancel(ctx)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	for left := len(s.queue); left > 0; {
 		n, err := s.writeBatch(ctx)
+		left -= n
 		if err != nil {
 			s.dropped.Add(int64(n))
 			s.log.ErrorContext(ctx, "records and log lines could not be written", "entries", n, "err", err)

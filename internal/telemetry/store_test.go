@@ -166,3 +166,22 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestAQueryFindsWhatWasQueuedBeforeIt(t *testing.T) {
+	s, stop := open(t, t.TempDir())
+	defer stop()
+	for i := range 50 {
+		id := strconv.Itoa(i)
+		s.Line(line("f", id, "hello"))
+		s.Record(&invocation.Record{RequestID: id, Namespace: "default", Function: "f", Received: time.Now()})
+		switch lines, err := s.Logs(t.Context(), telemetry.LogQuery{RequestID: id}); {
+		case err != nil:
+			t.Fatal(err)
+		case len(lines) != 1:
+			t.Fatalf("call %d: got %d lines, want the one that was just written", i, len(lines))
+		}
+		if _, err := s.RecordOf(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
