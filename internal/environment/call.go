@@ -15,6 +15,7 @@ import (
 type call struct {
 	inv      *invocation.Invocation
 	first    bool // the environment's first call, which waited for its init
+	init     bool // the init failed, and the call with it
 	duration time.Duration
 	tail     *tail // nil: nobody asked
 }
@@ -90,7 +91,7 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 	}
 	if result != nil && result.ErrorType == "Sandbox.Timedout" {
 		report += "Status: timeout"
-	} else if result != nil && platformEnded(result.ErrorType) {
+	} else if result != nil && (c.init || platformEnded(result.ErrorType)) {
 		report += "Status: error\tError Type: " + result.ErrorType
 	}
 	e.write(c, now, report)

@@ -165,6 +165,9 @@ func TestAFailedInitIsTheResultOfTheWaitingCall(t *testing.T) {
 			if r := result.Record; !r.ColdStart || r.Outcome == invocation.OutcomeOK || r.PeakMemoryBytes == 0 {
 				t.Errorf("record %+v", r)
 			}
+			if !strings.Contains(string(result.LogTail), "\tStatus: ") {
+				t.Errorf("REPORT says nothing about the failure:\n%s", result.LogTail)
+			}
 			w.Balanced(t)
 		})
 	}

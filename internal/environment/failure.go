@@ -39,7 +39,7 @@ func (e *InitError) Result(inv *invocation.Invocation) *invocation.Result {
 	}
 	env := e.environment
 	c := env.begin(inv, time.Now())
-	c.first, c.duration = false, env.Phases.Init // the call was nothing but the init
+	c.first, c.init, c.duration = false, true, env.Phases.Init // the call was nothing but the init
 	env.end(c, &r, 0)
 	r.Record.ColdStart, r.Record.Sandbox, r.Record.Init, r.Record.Duration = true, env.Phases.Sandbox, env.Phases.Init, 0
 	return &r
