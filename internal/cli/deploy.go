@@ -187,6 +187,9 @@ func (f *deployFlags) target(path string) (*target, error) {
 	if err := function.CheckName(t.name); err != nil {
 		return nil, err
 	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	t.settings.Runtime, t.settings.Handler = f.runtime, f.handler
 	env, err := f.environment()
 	if err != nil {
@@ -205,6 +208,27 @@ func (f *deployFlags) target(path string) (*target, error) {
 		t.url = &want
 	}
 	return t, nil
+}
+
+// check refuses what the node would take for something else: a zero stands for
+// the default there, and the words of --egress become a mode.
+func (f *deployFlags) check() error {
+	switch {
+	case f.given.Changed("memory") && f.memory == 0:
+		return usage("--memory 0: use %d to %d", function.MinMemoryMB, function.MaxMemoryMB)
+	case f.given.Changed("tmp") && f.tmp == 0:
+		return usage("--tmp 0: use %d to %d", function.MinEphemeralMB, function.MaxEphemeralMB)
+	case f.given.Changed("timeout") && f.timeout == 0:
+		return usage("--timeout %s: use %s to %s", f.timeout, function.MinTimeout, function.MaxTimeout)
+	}
+	for _, word := range f.egress {
+		mode := function.EgressMode(word)
+		alone := len(f.egress) == 1 && (mode == function.EgressNone || mode == function.EgressInternet)
+		if !alone && !strings.Contains(word, "/") {
+			return usage("--egress %s: write none, internet, or networks in CIDR form, such as 203.0.113.0/24", word)
+		}
+	}
+	return nil
 }
 
 func set[T any](given *pflag.FlagSet, flag string, field *T, value T) {

@@ -128,6 +128,9 @@ func find(tree fs.FS, only string, req Request) (*finding, error) {
 		return found[0], nil
 	case req.Runtime != "" && (req.Handler != "" || strings.HasPrefix(req.Runtime, "provided")):
 		return &finding{kind: Files, handler: "bootstrap", why: "files, deployed as they are"}, nil
+	case req.Handler != "":
+		return nil, fault.New(fault.Invalid, "HandlerNotFound",
+			"%s has no source file for the handler %s, written FILE.NAME as in index.handler: name another, or give --runtime to deploy the files as they are", req.Path, req.Handler)
 	default:
 		return nil, fault.New(fault.Invalid, "UnknownLanguage",
 			"no handler was recognised in %s: it needs an index.js, .mjs or .ts, a handler.py or lambda_function.py, a Go main package or an executable bootstrap; else give --runtime and --handler", req.Path)
