@@ -17,8 +17,8 @@ import (
 func (a *app) logsCommand() *cobra.Command {
 	var (
 		follow, bare bool
-		since            time.Duration
-		query            client.LogQuery
+		since        time.Duration
+		query        client.LogQuery
 	)
 	cmd := &cobra.Command{
 		Use:   "logs NAME",
