@@ -32,13 +32,18 @@ var _ sandbox.Process = (*proc)(nil)
 func newProc(pid int) (*proc, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
-		_ = unix.Kill(pid, unix.SIGKILL)
-		reap(pid)
+		discard(pid)
 		return nil, fmt.Errorf("open a process: %w", err)
 	}
 	p := &proc{pid: pid, fd: os.NewFile(uintptr(fd), "pidfd"), done: make(chan struct{})}
 	go p.wait() // end waits for it
 	return p, nil
+}
+
+// discard ends a process that nobody waits for.
+func discard(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	reap(pid)
 }
 
 func (p *proc) wait() {
