@@ -38,9 +38,11 @@ type Sandbox interface {
 	// "127.0.0.1:9001". It may be called before Start. The caller closes it;
 	// Destroy closes it too.
 	Listen(ctx context.Context, address string) (net.Listener, error)
-	// Start runs the sandbox's first process. It is called once: when that
-	// process ends, everything in the sandbox ends. The files of cmd stay the
-	// caller's, who closes them after Start has returned.
+	// Start runs the sandbox's first process. It succeeds once: when that process
+	// ends, everything in the sandbox ends, and a further call is refused. After
+	// an error nothing runs and it may be called again, with another program for
+	// one that is not there. The files of cmd stay the caller's, who closes them
+	// after Start has returned.
 	Start(ctx context.Context, cmd Command) (Process, error)
 	// Usage reports what the sandbox has used since it was created.
 	Usage() (Usage, error)

@@ -104,8 +104,6 @@ func start(ctx context.Context, sb sandbox.Sandbox, env []string, out *output.Ou
 			return proc, nil
 		case fault.Is(err, fault.Invalid, "ProgramNotFound"):
 			continue
-		case fault.Is(err, fault.Conflict, "SandboxStarted"):
-			// The driver does not take a second start after one that failed.
 		case fault.Is(err, fault.Invalid, "ProgramNotExecutable"):
 			return nil, invalidEntrypoint(path + " is not executable: set its executable bit (chmod 755 bootstrap) before zipping")
 		case fault.Is(err, fault.Invalid, "ProgramFormat"):

@@ -54,6 +54,15 @@ func TestInLinuxSandbox(t *testing.T) {
 		}
 		wantLines(t, out, "stdout: working on l-1")
 	})
+	t.Run("layer", func(t *testing.T) {
+		h := sandboxed(t)
+		program(t, h.opt, []byte("#!/bin/sh\necho from the layer\nexit 3\n"))
+		s, out := launch(t, h.Sandbox)
+		if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+			t.Errorf("ready = %v, want the exit of the layer's bootstrap", err)
+		}
+		wantLines(t, out, "stdout: from the layer")
+	})
 	t.Run("missing", func(t *testing.T) {
 		s, _ := launch(t, sandboxed(t).Sandbox)
 		if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "Runtime.InvalidEntrypoint") {

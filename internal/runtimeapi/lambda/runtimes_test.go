@@ -187,6 +187,16 @@ func TestBootstrapThatCannotBeStarted(t *testing.T) {
 }
 
 func TestBootstrapInLayer(t *testing.T) {
+	h := newHost(t)
+	program(t, h.opt, []byte("#!/bin/sh\necho from the layer\nexit 3\n"))
+	s, out := launch(t, h.Sandbox)
+	if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("ready = %v, want the exit of the layer's bootstrap", err)
+	}
+	wantLines(t, out, "stdout: from the layer")
+}
+
+func TestBootstrapsAreTriedInOrder(t *testing.T) {
 	p := &pretend{absent: "/var/task/bootstrap", done: make(chan struct{})}
 	launch(t, p)
 	t.Cleanup(func() { p.out.Close() })

@@ -27,10 +27,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// host is a sandbox whose function lies in a directory of the test.
+// host is a sandbox whose function and layer lie in directories of the test.
 type host struct {
 	sandbox.Sandbox
-	task string
+	task, opt string
 }
 
 // newHost makes a sandbox that does not isolate.
@@ -46,10 +46,11 @@ func newHost(tb testing.TB) *host {
 // in makes a sandbox of driver d, which ends with the test.
 func in(tb testing.TB, d sandbox.Driver) *host {
 	tb.Helper()
-	h := &host{task: tb.TempDir()}
+	h := &host{task: tb.TempDir(), opt: tb.TempDir()}
 	spec := sandbox.Spec{
 		ID: "e1", MemoryBytes: 512 << 20, MilliCPU: 1000, PIDs: 256, OpenFiles: 1024, TmpBytes: 64 << 20,
-		Mounts: []sandbox.Mount{{Source: h.task, Target: "/var/task"}}, Egress: function.Egress{Mode: function.EgressNone},
+		Mounts: []sandbox.Mount{{Source: h.task, Target: "/var/task"}, {Source: h.opt, Target: "/opt"}},
+		Egress: function.Egress{Mode: function.EgressNone},
 	}
 	var err error
 	if h.Sandbox, err = d.Create(tb.Context(), spec); err != nil {
@@ -158,7 +159,12 @@ func play(tb testing.TB) (runtimeapi.Session, *pretend, *lines) {
 // bootstrap writes the program of a custom runtime.
 func bootstrap(tb testing.TB, h *host, content []byte) {
 	tb.Helper()
-	if err := os.WriteFile(filepath.Join(h.task, "bootstrap"), content, 0o755); err != nil {
+	program(tb, h.task, content)
+}
+
+func program(tb testing.TB, dir string, content []byte) {
+	tb.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "bootstrap"), content, 0o755); err != nil {
 		tb.Fatal(err)
 	}
 }

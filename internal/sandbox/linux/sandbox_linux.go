@@ -29,7 +29,6 @@ type Sandbox struct {
 	disk      *scratch.Disk // nil: /tmp is in memory
 	listeners []net.Listener
 	proc      *proc
-	started   bool
 	destroyed bool
 }
 
@@ -105,10 +104,9 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 	switch {
 	case s.destroyed:
 		return nil, errDestroyed
-	case s.started:
+	case s.proc != nil:
 		return nil, fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
 	}
-	s.started = true
 	p, err := s.spawn(ctx, &cmd)
 	if err != nil {
 		return nil, err
@@ -139,12 +137,15 @@ func (s *Sandbox) spawn(ctx context.Context, cmd *sandbox.Command) (*proc, error
 	if err != nil {
 		return nil, startFault(err, cmd.Path)
 	}
+	// Nobody waits for the process yet: even if it has ended, its id is its own
+	// and /proc tells of it.
+	if err := s.driver.leftovers.note(s, pid); err != nil {
+		discard(pid)
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
 	p, err := newProc(pid)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", err)
-	}
-	if err := s.driver.leftovers.note(s, pid); err != nil {
-		return nil, errors.Join(fmt.Errorf("start sandbox: %w", err), p.end(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }

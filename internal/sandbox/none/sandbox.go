@@ -31,7 +31,6 @@ type Sandbox struct {
 	mu        sync.Mutex
 	listeners []net.Listener
 	proc      *proc
-	started   bool
 	destroyed bool
 }
 
@@ -94,10 +93,9 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 	switch {
 	case s.destroyed:
 		return nil, errDestroyed
-	case s.started:
+	case s.proc != nil:
 		return nil, fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
 	}
-	s.started = true
 	p, err := start(s.command(cmd))
 	if err != nil {
 		return nil, startFault(err, cmd.Path)

@@ -32,6 +32,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver) {
 		"EndOfFirstProcessEndsAll": endOfFirstProcessEndsAll,
 		"StartOnce":                startOnce,
 		"MissingProgram":           missingProgram,
+		"StartAgainAfterFailure":   startAgainAfterFailure,
 		"CancelledContext":         cancelledContext,
 		"BadSpec":                  badSpec,
 		"IDsAreUnique":             idsAreUnique,
@@ -232,6 +233,35 @@ func missingProgram(t *testing.T, d sandbox.Driver) {
 	}
 }
 
+// startAgainAfterFailure starts another program in a sandbox whose files,
+// listener and limits are as if nothing had been tried.
+func startAgainAfterFailure(t *testing.T, d sandbox.Driver) {
+	t.Helper()
+	sb := Create(t, d, Spec("again", Binary(t)))
+	l, err := sb.Listen(t.Context(), "127.0.0.1:9001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := sb.Start(t.Context(), sandbox.Command{Path: "/no/such/program", Args: []string{"x"}}); !fault.Is(err, fault.Invalid, "ProgramNotFound") {
+			t.Fatalf("start: %v, want ProgramNotFound", err)
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- serveOnce(l, "here") }()
+	out, exit := Start(t, sb, Act("dial", l.Addr().String())).Finish(t)
+	if out != "here" || exit != (sandbox.Exit{}) {
+		t.Errorf("got %q and %v, want what the listener says", out, exit)
+		_ = l.Close()
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if _, err := sb.Start(t.Context(), Shell("exit 0")); !fault.Is(err, fault.Conflict, "SandboxStarted") {
+		t.Errorf("start after a start: %v", err)
+	}
+}
+
 func cancelledContext(t *testing.T, d sandbox.Driver) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -243,6 +273,9 @@ func cancelledContext(t *testing.T, d sandbox.Driver) {
 	}
 	if _, err := sb.Start(ctx, Shell("exit 0")); !errors.Is(err, cause) {
 		t.Errorf("start: %v, want the cause", err)
+	}
+	if out, exit := Start(t, sb, Shell("echo later")).Finish(t); out != "later" {
+		t.Errorf("start after a cancelled one: %q, %v", out, exit)
 	}
 }
 
