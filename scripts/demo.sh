@@ -38,7 +38,7 @@ start() {
 		fi
 		sleep 0.1
 	done
-	cat .demo/node.out
+	sed '/^Deploy a function/,$d' .demo/node.out # the rest is for whoever started it by hand
 
 	"$mayfly" deploy examples/app --yes
 	echo
