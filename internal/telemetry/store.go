@@ -198,48 +198,42 @@ func (s *Store) writeBatch(ctx context.Context) (n int, err error) {
 			err = errors.Join(err, tx.Rollback())
 		}
 	}()
-	lines, err := tx.PrepareContext(ctx,
-		`INSERT INTO lines (time, namespace, function, request_id, environment, stream, text) VALUES (?,?,?,?,?,?,?)`)
-	if err != nil {
-		return 0, err
-	}
-	defer lines.Close()
-	records, err := tx.PrepareContext(ctx,
-		`INSERT INTO records (time, namespace, function, request_id, body) VALUES (?,?,?,?,?)`)
-	if err != nil {
-		return 0, err
-	}
-	defer records.Close()
-	for ; n < flushEntries; n++ {
+	lines := newInserter(tx, "lines", "time", "namespace", "function", "request_id", "environment", "stream", "text")
+	records := newInserter(tx, "records", "time", "namespace", "function", "request_id", "body")
+	for ; n < flushEntries && err == nil; n++ {
 		var e entry
 		select {
 		case e = <-s.queue:
 		default:
-			return n, s.commit(tx)
+			return n, s.commit(ctx, tx, lines, records)
 		}
 		if e.record != nil {
 			err = insertRecord(ctx, records, e.record)
 		} else {
 			l := e.line
-			_, err = lines.ExecContext(ctx, l.Time.UnixNano(), l.Namespace, l.Function, l.RequestID, l.Environment, l.Stream, l.Text)
-		}
-		if err != nil {
-			return n + 1, err
+			err = lines.add(ctx, l.Time.UnixNano(), l.Namespace, l.Function, l.RequestID, l.Environment, l.Stream, l.Text)
 		}
 	}
-	return n, s.commit(tx)
+	if err != nil {
+		return n, err
+	}
+	return n, s.commit(ctx, tx, lines, records)
 }
 
-func insertRecord(ctx context.Context, stmt *sql.Stmt, r *invocation.Record) error {
+func insertRecord(ctx context.Context, records *inserter, r *invocation.Record) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode record %s: %w", r.RequestID, err)
 	}
-	_, err = stmt.ExecContext(ctx, r.Received.UnixNano(), r.Namespace, r.Function, r.RequestID, string(body))
-	return err
+	return records.add(ctx, r.Received.UnixNano(), r.Namespace, r.Function, r.RequestID, string(body))
 }
 
-func (s *Store) commit(tx *sql.Tx) error {
+func (s *Store) commit(ctx context.Context, tx *sql.Tx, rows ...*inserter) error {
+	for _, r := range rows {
+		if err := r.finish(ctx); err != nil {
+			return err
+		}
+	}
 	if err := tx.Commit(); err != nil {
 		return err
 	}

@@ -185,3 +185,29 @@ func TestAQueryFindsWhatWasQueuedBeforeIt(t *testing.T) {
 		}
 	}
 }
+
+func TestBatchesOfEverySizeKeepTheirOrder(t *testing.T) {
+	for _, n := range []int{1, 31, 32, 33, 96, 100, 5000} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			s, stop := open(t, t.TempDir())
+			defer stop()
+			for i := range n {
+				id := strconv.Itoa(i)
+				s.Line(line("f", id, id))
+				s.Record(&invocation.Record{RequestID: id, Namespace: "default", Function: "f", Received: time.Now()})
+			}
+			lines, err := s.Logs(t.Context(), telemetry.LogQuery{Limit: telemetry.MaxLimit})
+			if err != nil || len(lines) != n {
+				t.Fatalf("%d lines, %v, want %d", len(lines), err, n)
+			}
+			for i, l := range lines {
+				if l.Text != strconv.Itoa(i) || l.RequestID != l.Text {
+					t.Fatalf("line %d is %q of %s", i, l.Text, l.RequestID)
+				}
+			}
+			if r, err := s.RecordOf(t.Context(), strconv.Itoa(n-1)); err != nil || r.Function != "f" {
+				t.Errorf("the last record is %+v, %v", r, err)
+			}
+		})
+	}
+}
