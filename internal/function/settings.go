@@ -27,6 +27,8 @@ const (
 	MaxNameLength = 64
 	// MaxTags bounds the tags of a function.
 	MaxTags = 50
+	// MaxEgressNetworks bounds the networks of an egress allow list.
+	MaxEgressNetworks = 1024
 )
 
 var (
@@ -127,7 +129,7 @@ func (s *Settings) checkEnv() error {
 		size += len(name) + len(value)
 		switch {
 		case !envNamePattern.MatchString(name):
-			return fault.New(fault.Invalid, "Environment", "the environment variable name %q is not valid: use a letter, then letters, digits and _", name)
+			return fault.New(fault.Invalid, "Environment", "the environment variable name %q is not valid: use two characters or more, a letter first, then letters, digits and _", name)
 		case ReservedEnv(name):
 			return fault.New(fault.Invalid, "ReservedEnvironment", "the environment variable %s is reserved for the platform", name)
 		case strings.ContainsRune(value, 0):
@@ -150,13 +152,33 @@ func (e Egress) check() error {
 		if len(e.Allow) == 0 {
 			return fault.New(fault.Invalid, "Egress", "the egress mode allow needs at least one network, for example 203.0.113.0/24")
 		}
-		for _, s := range e.Allow {
-			if _, err := netip.ParsePrefix(s); err != nil {
-				return fault.New(fault.Invalid, "Egress", "the network %q in the egress allow list is not valid: use CIDR form, for example 203.0.113.0/24", s)
-			}
-		}
+		_, err := e.Networks()
+		return err
 	default:
 		return fault.New(fault.Invalid, "Egress", "the egress mode %q is not known: use none, internet or allow", e.Mode)
 	}
 	return nil
+}
+
+// Networks reads the allow list. All networks are IPv4: sandboxes have no IPv6,
+// so a list that names any would promise what nothing reaches.
+func (e Egress) Networks() ([]netip.Prefix, error) {
+	if len(e.Allow) > MaxEgressNetworks {
+		return nil, fault.New(fault.Invalid, "Egress", "the egress allow list has %d networks, more than %d: put neighbours together in larger ones",
+			len(e.Allow), MaxEgressNetworks)
+	}
+	list := make([]netip.Prefix, len(e.Allow))
+	for i, text := range e.Allow {
+		p, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			return nil, fault.Wrap(err, fault.Invalid, "Egress",
+				"the network %q in the egress allow list is not valid: use CIDR form, for example 203.0.113.0/24", text)
+		case !p.Addr().Is4():
+			return nil, fault.New(fault.Invalid, "Egress",
+				"the network %q in the egress allow list is IPv6, which functions don't have: list IPv4 networks only", text)
+		}
+		list[i] = p.Masked()
+	}
+	return list, nil
 }
