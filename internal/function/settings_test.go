@@ -2,6 +2,7 @@ package function_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,24 @@ func TestSettingsOutOfBoundsAreRefused(t *testing.T) {
 			"network that is none",
 			func(s *function.Settings) {
 				s.Egress = function.Egress{Mode: function.EgressAllow, Allow: []string{"203.0.113.0"}}
+			}, "Egress",
+		},
+		{
+			"network of IPv6",
+			func(s *function.Settings) {
+				s.Egress = function.Egress{Mode: function.EgressAllow, Allow: []string{"203.0.113.0/24", "2001:db8::/32"}}
+			}, "Egress",
+		},
+		{
+			"longest allow-list",
+			func(s *function.Settings) {
+				s.Egress = function.Egress{Mode: function.EgressAllow, Allow: slices.Repeat([]string{"203.0.113.0/24"}, function.MaxEgressNetworks)}
+			}, "",
+		},
+		{
+			"allow-list too long",
+			func(s *function.Settings) {
+				s.Egress = function.Egress{Mode: function.EgressAllow, Allow: slices.Repeat([]string{"203.0.113.0/24"}, function.MaxEgressNetworks+1)}
 			}, "Egress",
 		},
 	}

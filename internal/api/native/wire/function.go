@@ -54,7 +54,7 @@ type Settings struct {
 // Egress is a policy for outgoing traffic.
 type Egress struct {
 	Mode  string   `json:"mode" enum:"none,internet,allow" doc:"none: nothing; internet: all but the host, private and link-local networks; allow: the listed networks alone"`
-	Allow []string `json:"allow,omitempty" nullable:"false" example:"[\"203.0.113.0/24\"]" doc:"Networks in CIDR form, for the mode allow"`
+	Allow []string `json:"allow,omitempty" nullable:"false" example:"[\"203.0.113.0/24\"]" doc:"IPv4 networks in CIDR form, up to 1024, for the mode allow"`
 }
 
 // Code names a code package by its content.

@@ -426,7 +426,7 @@ func TestAcquireFaults(t *testing.T) {
 	if _, err := m.Acquire(t.Context(), allow("10.0.0.0")); !fault.Is(err, fault.Invalid, "Egress") {
 		t.Errorf("an address as a network: %v", err)
 	}
-	if _, err := m.Acquire(t.Context(), allow(slices.Repeat([]string{"10.0.0.0/8"}, egress.MaxAllow+1)...)); !fault.Is(err, fault.Invalid, "Egress") {
+	if _, err := m.Acquire(t.Context(), allow(slices.Repeat([]string{"10.0.0.0/8"}, function.MaxEgressNetworks+1)...)); !fault.Is(err, fault.Invalid, "Egress") {
 		t.Errorf("too long a list: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

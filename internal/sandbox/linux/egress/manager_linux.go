@@ -165,7 +165,7 @@ func (m *Manager) Acquire(ctx context.Context, e function.Egress) (*Namespace, e
 		return m.bare.take(ctx)
 	case function.EgressInternet:
 	case function.EgressAllow:
-		list, err := parseAllow(e.Allow)
+		list, err := e.Networks()
 		if err != nil {
 			return nil, err
 		}

@@ -4,12 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-
-	"mayfly.dev/mayfly/internal/fault"
 )
-
-// MaxAllow bounds the networks of one allow list.
-const MaxAllow = 1024
 
 // never lists what no policy permits. 168.63.129.16 is Azure's platform
 // service, which hands out a machine's secrets from a public address.
@@ -27,29 +22,6 @@ func prefixes(texts ...string) []netip.Prefix {
 		list[i] = netip.MustParsePrefix(text)
 	}
 	return list
-}
-
-// parseAllow reads an allow list. IPv6 networks are accepted and drop out:
-// there is no IPv6 in a sandbox that could reach them.
-func parseAllow(texts []string) ([]netip.Prefix, error) {
-	if len(texts) > MaxAllow {
-		return nil, fault.New(fault.Invalid, "Egress", "the egress allow list has %d networks, more than %d", len(texts), MaxAllow)
-	}
-	var list []netip.Prefix
-	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "Egress",
-				"the network %q in the egress allow list is not valid: use CIDR form, for example 203.0.113.0/24", text)
-		}
-		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
-		}
-		if p.Addr().Is4() {
-			list = append(list, p.Masked())
-		}
-	}
-	return list, nil
 }
 
 // span is a range of IPv4 addresses, both ends included.

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/function"
 )
 
 func TestMergeJoinsRangesThatOverlapOrTouch(t *testing.T) {
@@ -25,7 +26,7 @@ func TestMergeJoinsRangesThatOverlapOrTouch(t *testing.T) {
 		"host bits": {[]string{"10.0.0.7/24"}, [][2]string{{"10.0.0.0", "10.0.0.255"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list, err := parseAllow(c.networks)
+			list, err := function.Egress{Allow: c.networks}.Networks()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,20 +38,6 @@ func TestMergeJoinsRangesThatOverlapOrTouch(t *testing.T) {
 				t.Errorf("merge(%v) (-want +got):\n%s", c.networks, diff)
 			}
 		})
-	}
-}
-
-func TestParseAllowKeepsIPv4(t *testing.T) {
-	got, err := parseAllow([]string{"2001:db8::/32", "::ffff:10.1.0.0/112", "192.0.2.0/24"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := prefixes("10.1.0.0/16", "192.0.2.0/24")
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if _, err := parseAllow([]string{"example.com"}); !fault.Is(err, fault.Invalid, "Egress") {
-		t.Errorf("a name: %v", err)
 	}
 }
 
