@@ -27,6 +27,8 @@ type runtimes struct {
 	finder language.Finder
 	log    *slog.Logger
 
+	scans chan struct{} // has a value when a scan has ended since Prepare looked
+
 	mu      sync.Mutex
 	found   []language.Interpreter
 	scanned time.Time
@@ -36,6 +38,7 @@ func (n *node) findRuntimes(ctx context.Context) error {
 	n.runtimes = &runtimes{
 		finder: language.Finder{CacheFile: filepath.Join(n.cfg.DataDir, "interpreters.json"), Log: n.log.With("part", "language")},
 		log:    n.log,
+		scans:  make(chan struct{}, 1),
 	}
 	return n.runtimes.scan(ctx)
 }
@@ -47,10 +50,41 @@ func (r *runtimes) scan(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for interpreters: %w", err)
 	}
+	r.keep(found)
+	return nil
+}
+
+func (r *runtimes) keep(found []language.Interpreter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.found, r.scanned = found, time.Now()
-	return nil
+	select {
+	case r.scans <- struct{}{}:
+	default: // Prepare has not looked since the last one and will see this too
+	}
+}
+
+// Prepare calls prepare once for each interpreter, one after the other and those
+// of later scans as well, until ctx is done. It is about speed alone: what fails
+// is logged.
+func (r *runtimes) Prepare(ctx context.Context, prepare func(context.Context, language.Interpreter) error) error {
+	done := make(map[language.Interpreter]bool)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.scans:
+		}
+		for _, in := range r.Interpreters() {
+			if done[in] || ctx.Err() != nil {
+				continue
+			}
+			done[in] = true
+			if err := prepare(ctx, in); err != nil && ctx.Err() == nil {
+				r.log.WarnContext(ctx, "an interpreter could not be prepared and will start slower", "interpreter", in.Path, "err", err)
+			}
+		}
+	}
 }
 
 // Identifiers lists the known runtime identifiers.
@@ -79,7 +113,7 @@ func (r *runtimes) Resolve(runtime string) (language.Resolution, error) {
 }
 
 // adapters is the table of the ways to speak to user code.
-func (n *node) adapters() (map[language.Family]runtimeapi.Adapter, error) {
+func (n *node) adapters(ctx context.Context) (map[language.Family]runtimeapi.Adapter, error) {
 	dir, err := n.dir("runtime")
 	if err != nil {
 		return nil, err
@@ -88,6 +122,7 @@ func (n *node) adapters() (map[language.Family]runtimeapi.Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.background(ctx, "interpreters", func(ctx context.Context) error { return n.runtimes.Prepare(ctx, shims.Prepare) })
 	return map[language.Family]runtimeapi.Adapter{
 		language.Node:     shims,
 		language.Python:   shims,

@@ -137,13 +137,14 @@ func (n *node) openCatalog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.background(ctx, "catalog", n.catalog.Run)
+	n.onStop("catalog", n.catalog.Close)
+	n.background(ctx, "code preparation", n.catalog.Run)
 	return nil
 }
 
 // buildPath builds the path of an invocation from dispatch to user code.
 func (n *node) buildPath(ctx context.Context) error {
-	adapters, err := n.adapters()
+	adapters, err := n.adapters(ctx)
 	if err != nil {
 		return err
 	}

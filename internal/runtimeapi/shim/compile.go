@@ -1,12 +1,14 @@
 package shim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"mayfly.dev/mayfly/internal/language"
@@ -39,8 +41,16 @@ func (a *Adapter) Prepare(ctx context.Context, in language.Interpreter) error {
 	cmd := exec.CommandContext(ctx, in.Path, append([]string{"-I", "-S", "-c", compileScript}, files...)...)
 	cmd.Env = []string{}
 	cmd.WaitDelay = time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile the Python shim with %s: %w: %.300s", in.Path, err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Start()
+	if err == nil {
+		// Functions go first; without the right to say so, nothing is lost.
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, cmd.Process.Pid, 19)
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("compile the Python shim with %s: %w: %.300s", in.Path, err, &out)
 	}
 	return nil
 }
