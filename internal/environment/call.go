@@ -150,7 +150,7 @@ func message(payload []byte) string {
 // failure, so that the log has no other trace of it.
 func platformEnded(errorType string) bool {
 	switch errorType {
-	case "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Runtime.InvalidEntrypoint", "Function.ResponseSizeTooLarge":
+	case "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Runtime.InvalidEntrypoint", invocation.ErrorResponseTooLarge:
 		return true
 	default:
 		return false

@@ -5,6 +5,7 @@ package invocation
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"mayfly.dev/mayfly/internal/function"
@@ -76,6 +77,17 @@ type FunctionFailure struct {
 	ErrorType    string   `json:"errorType"`
 	RequestID    string   `json:"requestId,omitempty"`
 	StackTrace   []string `json:"stackTrace,omitempty"`
+}
+
+// ErrorResponseTooLarge is the error type of a call whose answer was larger than
+// [MaxResponseBytes].
+const ErrorResponseTooLarge = "Function.ResponseSizeTooLarge"
+
+// TooLarge returns the result of a call whose answer was larger than
+// [MaxResponseBytes], in AWS Lambda's words.
+func TooLarge() *Result {
+	return Failed(ErrorResponseTooLarge,
+		"Response payload size exceeded maximum allowed payload size ("+strconv.Itoa(MaxResponseBytes)+" bytes).")
 }
 
 // Failed returns the result of a call that the platform ended on user code's

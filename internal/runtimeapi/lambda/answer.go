@@ -91,8 +91,7 @@ func jsonFailure(res *invocation.Result) []byte {
 
 func brokenOff(err error) *invocation.Result {
 	if errors.Is(err, errTooLarge) {
-		return invocation.Failed("Function.ResponseSizeTooLarge",
-			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", invocation.MaxResponseBytes))
+		return invocation.TooLarge()
 	}
 	return invocation.Failed("Runtime.TruncatedResponse", "the runtime's response ended before it was complete")
 }

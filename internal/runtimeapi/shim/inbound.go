@@ -75,7 +75,7 @@ func (s *session) initFailed(f *frame) error {
 		return err
 	}
 	if f.tooLarge() {
-		r := tooLarge(f.size)
+		r := s.tooLarge(f)
 		s.initialized(&runtimeapi.InitError{Type: r.ErrorType, Payload: r.Payload})
 		return nil
 	}
@@ -113,7 +113,7 @@ func (s *session) answered(f *frame) error {
 	a := answer{fatal: f.kind == frameError && f.flags&flagFatal != 0}
 	switch {
 	case f.tooLarge():
-		a.result = tooLarge(f.size)
+		a.result = s.tooLarge(f)
 	case f.kind == frameError:
 		m, err := decodeErrorMeta(f)
 		if err != nil {
@@ -141,7 +141,7 @@ func (s *session) answered(f *frame) error {
 const contentType = "application/json"
 
 // tooLarge is the result of a call whose answer was dropped for its size.
-func tooLarge(size int) *invocation.Result {
-	return invocation.Failed("Function.ResponseSizeTooLarge", fmt.Sprintf(
-		"Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", size, invocation.MaxResponseBytes))
+func (s *session) tooLarge(f *frame) *invocation.Result {
+	s.log.Debug("an answer was too large", "bytes", f.size, "most", invocation.MaxResponseBytes)
+	return invocation.TooLarge()
 }

@@ -130,7 +130,7 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 				t.Errorf("%d bytes came back, want %d", len(got), limit)
 			}
 			f := d.fail(strconv.Itoa(limit - 1))
-			want := fmt.Sprintf("Response payload size (%d bytes) exceeded maximum allowed payload size (%d bytes).", limit+1, limit)
+			want := "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 			if f.ErrorType != "Function.ResponseSizeTooLarge" || f.ErrorMessage != want {
 				t.Errorf("got %s: %s, want %s", f.ErrorType, f.ErrorMessage, want)
 			}
