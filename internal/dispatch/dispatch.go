@@ -121,6 +121,9 @@ func (d *Dispatcher) run(ctx context.Context, inv *invocation.Invocation, f *fun
 		result.Record.Queue = time.Since(inv.Received) - result.Record.Sandbox - result.Record.Init
 		return result, nil
 	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil, fault.Wrap(err, fault.Unavailable, "Canceled", "the caller went away before an environment was ready")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -341,3 +341,20 @@ func BenchmarkInvokeWarm(b *testing.B) {
 	cancel()
 	<-done
 }
+
+func TestACallerThatGoesBeforeTheEnvironmentIsReadyIsNoFailureOfThePlatform(t *testing.T) {
+	starting := make(chan struct{})
+	w := &environmenttest.World{Init: func(ctx context.Context) error {
+		close(starting)
+		time.Sleep(time.Second)
+		return nil
+	}}
+	run(t, w, 10, func(t *testing.T, n *node) {
+		n.put("f", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-starting; cancel() }()
+		if _, err := n.Invoke(ctx, call("f")); !fault.Is(err, fault.Unavailable, "Canceled") {
+			t.Errorf("got %v, want Unavailable Canceled", err)
+		}
+	})
+}

@@ -77,7 +77,7 @@ func TestEventWithoutOptionalParts(t *testing.T) {
 			t.Errorf("%s is there: %v", name, e[name])
 		}
 	}
-	if !strings.HasPrefix(w.last.TraceID, "Root=1-") || len(w.last.TraceID) != len("Root=1-01234567-0123456789abcdef01234567") {
+	if !strings.HasPrefix(w.last.TraceID, "Root=1-") || len(w.last.TraceID) != len("Root=1-01234567-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0") {
 		t.Errorf("trace id = %q", w.last.TraceID)
 	}
 }

@@ -29,6 +29,7 @@ import (
 )
 
 const (
+	headerTrace = "X-Amzn-Trace-Id"
 	// maxHeaderBytes bounds names and values of a request's headers.
 	maxHeaderBytes = 64 << 10
 	// bodyTimeout bounds the receiving of a request's body.
@@ -99,17 +100,17 @@ type request struct {
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := &request{Request: r, id: uuid.NewString(), received: time.Now()}
-	q.traceID = traceID(r.Header.Get(headerTrace), q.received)
+	q.traceID = invocation.Trace(r.Header.Get(headerTrace), q.received)
 	ctx := r.Context()
 	defer g.recoverPanic(ctx, w, q)
 	res, err := g.serve(ctx, w, q)
-	switch {
-	case err == nil:
-		g.send(w, q, res)
-	case ctx.Err() != nil: // the client has gone
-	default:
+	if err != nil {
+		// Also when ctx is done: a client that has closed its half of the
+		// connection may still listen.
 		g.fail(ctx, w, q, err)
+		return
 	}
+	g.send(w, q, res)
 }
 
 // serve takes q to its function and back.

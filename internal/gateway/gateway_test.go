@@ -351,3 +351,25 @@ func TestCORS(t *testing.T) {
 		})
 	}
 }
+
+func TestClientThatClosesItsHalfEarlyIsAnswered(t *testing.T) {
+	w := newWorld()
+	s := w.serve(t)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "POST /fn/default/hello/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest || w.last != nil {
+		t.Errorf("got %d, invoked: %t; want 400 and no call", resp.StatusCode, w.last != nil)
+	}
+}

@@ -103,7 +103,7 @@ func (a *API) invoke(ctx context.Context, in *invokeInput) (*invokeOutput, error
 	r, err := a.cfg.Invoker.Invoke(ctx, &invocation.Invocation{
 		ID:  c.id,
 		Ref: function.Ref{Namespace: in.Namespace, Name: in.Name, Qualifier: in.Qualifier},
-		ARN: arn.String(), Payload: payload, ClientContext: client, TraceID: in.TraceID,
+		ARN: arn.String(), Payload: payload, ClientContext: client, TraceID: invocation.Trace(in.TraceID, c.received),
 		Trigger: "api", Received: c.received, WantLogTail: in.LogTail,
 	})
 	if err != nil {

@@ -4,13 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"mayfly.dev/mayfly/internal/api/aws/protocol"
 	"mayfly.dev/mayfly/internal/fault"
@@ -49,7 +45,7 @@ func (s *Service) invoke(w http.ResponseWriter, c *call) error {
 	inv := &invocation.Invocation{
 		ID: c.ID, Ref: ref, ARN: s.arn(c, ref.Name, ref.Qualifier),
 		Payload: payload, ClientContext: context,
-		TraceID: traceID(c.Header.Get("X-Amzn-Trace-Id"), time.Now()),
+		TraceID: invocation.Trace(c.Header.Get("X-Amzn-Trace-Id"), time.Now()),
 		Trigger: "api", Received: time.Now(), WantLogTail: wantTail,
 	}
 	result, err := s.Invoker.Invoke(c.Context(), inv)
@@ -110,15 +106,6 @@ func eventPayload(body []byte) ([]byte, error) {
 	}
 	return nil, protocol.Errorf(http.StatusBadRequest, invalidContent,
 		"Could not parse request body into json: Could not parse payload into json: %s", reason)
-}
-
-// traceID returns the caller's trace header, or a new one.
-func traceID(header string, now time.Time) string {
-	if strings.HasPrefix(header, "Root=") && len(header) <= 256 {
-		return header
-	}
-	id := strings.ReplaceAll(uuid.NewString(), "-", "")
-	return fmt.Sprintf("Root=1-%08x-%s;Parent=%s;Sampled=0", now.Unix(), id[:24], strings.ReplaceAll(uuid.NewString(), "-", "")[:16])
 }
 
 // invokeError names an unknown function with its version, as AWS does here
