@@ -36,8 +36,8 @@ type Credentials struct {
 }
 
 // Environ returns the environment variables that AWS Lambda gives a version, by
-// name. What a user sets may replace the search paths, the language and the
-// X-Ray settings and nothing else; later groups win: credentials, the runtime's
+// name. What a user sets may replace the search paths, the language, the time
+// zone and the X-Ray settings and nothing else; later groups win: credentials, the runtime's
 // own, the platform's. An adapter adds what it alone knows, such as
 // AWS_LAMBDA_RUNTIME_API.
 func Environ(v *function.Version, p Params) map[string]string {
@@ -62,6 +62,7 @@ func unreserved(v *function.Version, p Params) map[string]string {
 		"PATH":                     "/usr/local/bin:/usr/bin:/bin:/opt/bin",
 		"LD_LIBRARY_PATH":          "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
 		"LANG":                     "en_US.UTF-8",
+		"TZ":                       ":UTC",
 		"AWS_LAMBDA_LOG_FORMAT":    v.LogFormat,
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
 		// Nobody listens there: an X-Ray SDK's datagrams stay in the sandbox.
@@ -99,7 +100,6 @@ func reserved(v *function.Version, p Params) map[string]string {
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  cmp.Or(p.InitializationType, "on-demand"),
 		"AWS_REGION":                      p.Region,
 		"AWS_DEFAULT_REGION":              p.Region,
-		"TZ":                              ":UTC",
 	}
 	if v.Handler != "" {
 		env["_HANDLER"] = v.Handler

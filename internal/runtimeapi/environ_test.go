@@ -70,7 +70,7 @@ func TestEnvironPrecedence(t *testing.T) {
 		{"AWS_ENDPOINT_URL", "http://127.0.0.1:1", "http://127.0.0.1:1"},
 		{"AWS_REGION", "mars-1", "us-east-1"},
 		{"AWS_ACCESS_KEY_ID", "mine", "AKIA"},
-		{"TZ", "Europe/Berlin", ":UTC"},
+		{"TZ", "Europe/Berlin", "Europe/Berlin"},
 		{"_HANDLER", "other.handler", "index.handler"},
 		{"_MINE", "dropped", ""},
 	}
