@@ -68,8 +68,9 @@ func (e *Environment) write(c *call, now time.Time, text string) {
 }
 
 // end closes the running call: it completes the result's record and writes what
-// failed, END and REPORT. result is nil if the platform failed.
-func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Duration) {
+// failed, END and REPORT. result is nil if the platform failed. crowded says that
+// calls have left more processes than the next one should find.
+func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Duration) (crowded bool) {
 	now := time.Now()
 	usage := e.usage()
 	e.mu.Lock()
@@ -82,6 +83,11 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 	billed = time.Duration(math.Ceil(float64(billed)/float64(time.Millisecond))) * time.Millisecond
 	if result != nil && platformEnded(result.ErrorType) {
 		e.write(c, now, message(result.Payload))
+	}
+	crowded = usage.PIDs > crowdedPIDs
+	if crowded {
+		e.write(c, now, fmt.Sprintf("%d processes and threads are left in the execution environment, of %d that it may have: "+
+			"it serves no further invocation. Wait for the processes that the function starts", usage.PIDs, maxPIDs))
 	}
 	e.write(c, now, "END RequestId: "+c.inv.ID)
 	report := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
@@ -96,7 +102,7 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 	}
 	e.write(c, now, report)
 	if result == nil {
-		return
+		return crowded
 	}
 	result.ExecutedVersion = e.Version.Number
 	if c.tail != nil {
@@ -105,6 +111,7 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 	result.Record = e.record(c, result, billed)
 	result.Record.CPU = max(0, usage.CPU-cpuBefore)
 	result.Record.PeakMemoryBytes = usage.PeakMemoryBytes
+	return crowded
 }
 
 func (e *Environment) record(c *call, result *invocation.Result, billed time.Duration) *invocation.Record {

@@ -64,9 +64,9 @@ func (e *Environment) Calls() int {
 func (e *Environment) Started() time.Time { return e.started }
 
 // Invoke runs one invocation and returns how it ended. ctx carries no deadline:
-// the version's timeout bounds the call. After a timeout, an exit or an error
-// the environment is of no use any more and Alive reports false or the caller
-// stops it: reusable says which.
+// the version's timeout bounds the call. After a timeout, an exit or an error,
+// or when too many processes are left, the environment is of no use any more and
+// Alive reports false or the caller stops it: reusable says which.
 func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (result *invocation.Result, reusable bool, err error) {
 	if !e.move(Busy) {
 		return nil, false, errors.New("environment " + e.ID + " is " + e.State().String() + ", it can't take a call")
@@ -85,8 +85,8 @@ func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (r
 	} else {
 		reusable = true
 	}
-	e.end(c, result, cpu)
-	if !reusable || !e.move(Idle) {
+	crowded := e.end(c, result, cpu)
+	if !reusable || crowded || !e.move(Idle) {
 		reusable = false
 	}
 	return result, reusable, err

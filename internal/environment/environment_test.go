@@ -123,6 +123,23 @@ func TestHowUserCodeEndsIsReported(t *testing.T) {
 	}
 }
 
+func TestACrowdedEnvironmentIsGivenUp(t *testing.T) {
+	w := &environmenttest.World{}
+	e := start(t, w)
+	w.PIDs.Store(512)
+	if result, reusable, err := e.Invoke(t.Context(), environmenttest.Call("r1", "f", `{}`)); err != nil || !reusable || strings.Contains(string(result.LogTail), "left") {
+		t.Fatalf("at the most processes: reusable %v, error %v, log\n%s", reusable, err, result.LogTail)
+	}
+	w.PIDs.Store(513)
+	result, reusable, err := e.Invoke(t.Context(), environmenttest.Call("r2", "f", `{}`))
+	if err != nil || reusable || result.FunctionError != "" {
+		t.Fatalf("beyond: reusable %v, error %v, result %+v", reusable, err, result)
+	}
+	if want := "513 processes and threads are left"; !strings.Contains(string(result.LogTail), want) {
+		t.Errorf("log has no %q:\n%s", want, result.LogTail)
+	}
+}
+
 func TestAFailedInitIsTheResultOfTheWaitingCall(t *testing.T) {
 	cases := []struct {
 		name      string

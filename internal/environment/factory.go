@@ -28,7 +28,12 @@ import (
 
 // The limits of a sandbox that no setting changes.
 const (
-	maxPIDs      = 1024
+	maxPIDs = 1024
+	// crowdedPIDs is how many processes and threads may be left of calls. User
+	// code's runtime is process 1 of its sandbox and waits for its own children
+	// alone, so orphans that have ended stay and count: an environment is given
+	// up before a call of the same appetite can't start any.
+	crowdedPIDs  = maxPIDs / 2
 	maxOpenFiles = 1024
 	// mbPerCPU is the memory size that comes with one whole processor.
 	mbPerCPU = 1769

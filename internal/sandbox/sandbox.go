@@ -145,6 +145,9 @@ type Usage struct {
 	PeakMemoryBytes int64
 	// OOMKills counts processes that the kernel killed for lack of memory.
 	OOMKills int
+	// PIDs is how many processes and threads there are now, those included that
+	// have ended and that nobody has waited for; 0: the driver can't tell.
+	PIDs int
 }
 
 // Gap is something that a driver can't enforce on this machine.

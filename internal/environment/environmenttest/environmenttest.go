@@ -29,6 +29,8 @@ type World struct {
 	Handle func(ctx context.Context, inv *invocation.Invocation, say func(string)) (*invocation.Result, error)
 	// OOM makes sandboxes report that the kernel killed a process.
 	OOM atomic.Bool
+	// PIDs is how many processes sandboxes report.
+	PIDs atomic.Int64
 	// Lines receives the log; nil: it is dropped.
 	Lines func(telemetry.Line)
 
@@ -110,7 +112,7 @@ func (b *box) Start(context.Context, sandbox.Command) (sandbox.Process, error) {
 }
 
 func (b *box) Usage() (sandbox.Usage, error) {
-	u := sandbox.Usage{PeakMemoryBytes: 42 << 20}
+	u := sandbox.Usage{PeakMemoryBytes: 42 << 20, PIDs: int(b.world.PIDs.Load())}
 	if b.world.OOM.Load() {
 		u.OOMKills = 1
 	}

@@ -206,6 +206,10 @@ func (g *cgroup1) usage() (sandbox.Usage, error) {
 		kills, err := g.meter.field(dir, "memory.oom_control", "oom_kill")
 		u.OOMKills, errs = int(kills), append(errs, err)
 	}
+	if dir, ok := g.dirs["pids"]; ok {
+		n, err := g.meter.number(dir, "pids.current")
+		u.PIDs, errs = int(n), append(errs, err)
+	}
 	return u, errors.Join(errs...)
 }
 

@@ -116,10 +116,11 @@ func (g *cgroup2) usage() (sandbox.Usage, error) {
 		peak, err3 = memory, nil
 	}
 	kills, err4 := g.meter.field(g.dir, "memory.events", "oom_kill")
+	pids, err5 := g.meter.number(g.dir, "pids.current")
 	return sandbox.Usage{
 		CPU:         time.Duration(cpu) * time.Microsecond,
-		MemoryBytes: memory, PeakMemoryBytes: peak, OOMKills: int(kills),
-	}, errors.Join(err1, err2, err3, err4)
+		MemoryBytes: memory, PeakMemoryBytes: peak, OOMKills: int(kills), PIDs: int(pids),
+	}, errors.Join(err1, err2, err3, err4, err5)
 }
 
 func (g *cgroup2) remove(ctx context.Context) error {

@@ -3,6 +3,7 @@
 package linux_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,21 @@ func TestLimitsChangeWhileRunning(t *testing.T) {
 	u, err := sb.Usage()
 	if exit.Signal != "killed" || err != nil || u.PeakMemoryBytes > 65<<20 {
 		t.Errorf("%v, %+v, %v: want killed at the new limit", exit, u, err)
+	}
+}
+
+// TestOrphansThatEndedAreCounted lets the first process, which waits for nobody,
+// inherit children that end.
+func TestOrphansThatEndedAreCounted(t *testing.T) {
+	const orphans = 20
+	sb := sandboxtest.Create(t, newDriver(t), sandboxtest.Spec("orphans"))
+	script := "i=0; while [ $i -lt 20 ]; do (sleep 0.5 &); i=$((i+1)); done; exec sleep 1000 >/dev/null 2>&1"
+	r := sandboxtest.Start(t, sb, sandboxtest.Shell(script))
+	if _, err := io.Copy(io.Discard, r.Output); err != nil { // ends with the last orphan
+		t.Fatal(err)
+	}
+	if u, err := sb.Usage(); err != nil || u.PIDs != orphans+1 {
+		t.Errorf("%d processes, %v; want the first and %d that nobody waits for", u.PIDs, err, orphans)
 	}
 }
 
