@@ -38,7 +38,9 @@ type Config struct {
 }
 
 const (
-	queueLength   = 32768
+	queueLength = 32768
+	// queueBytes bounds the text of the lines in the queue: a line may have 256 KiB.
+	queueBytes    = 64 << 20
 	flushInterval = 100 * time.Millisecond
 	flushEntries  = 4096
 	sweepInterval = time.Minute
@@ -70,6 +72,7 @@ type Store struct {
 	log     *slog.Logger
 	db      *sql.DB
 	queue   chan entry
+	size    atomic.Int64 // of the text in queue, in bytes
 	dropped atomic.Int64
 
 	writing sync.Mutex // held while the queue is written
@@ -134,11 +137,16 @@ func (s *Store) Line(l Line) { s.put(entry{line: l}) }
 func (s *Store) Record(r *invocation.Record) { s.put(entry{record: r}) }
 
 func (s *Store) put(e entry) {
-	select {
-	case s.queue <- e:
-	default:
-		s.dropped.Add(1)
+	size := int64(len(e.line.Text))
+	if s.size.Add(size) <= queueBytes {
+		select {
+		case s.queue <- e:
+			return
+		default:
+		}
 	}
+	s.size.Add(-size)
+	s.dropped.Add(1)
 }
 
 // Dropped counts the entries that were lost because the queue was full.
@@ -211,6 +219,7 @@ func (s *Store) writeBatch(ctx context.Context) (n int, err error) {
 			err = insertRecord(ctx, records, e.record)
 		} else {
 			l := e.line
+			s.size.Add(-int64(len(l.Text)))
 			err = lines.add(ctx, l.Time.UnixNano(), l.Namespace, l.Function, l.RequestID, l.Environment, l.Stream, l.Text)
 		}
 	}

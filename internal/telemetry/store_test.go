@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +165,35 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 	cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLargeLinesDoNotFillTheMemory queues lines of the largest size while nothing
+// is written; what was written makes room again.
+func TestLargeLinesDoNotFillTheMemory(t *testing.T) {
+	s, err := telemetry.Open(t.Context(), telemetry.Config{Dir: t.TempDir(), Retention: time.Hour, MaxBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const room, size = 64 << 20, 256 << 10
+	text := strings.Repeat("x", size)
+	for range room/size + 10 {
+		s.Line(line("f", "r", text))
+	}
+	if queued, dropped := s.Queued(), s.Dropped(); queued != room/size || dropped != 10 {
+		t.Errorf("%d lines are queued and %d dropped, want %d and 10", queued, dropped, room/size)
+	}
+	if _, err := s.Logs(t.Context(), telemetry.LogQuery{Namespace: "default", Function: "f", Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.Line(line("f", "r", text))
+	if queued, dropped := s.Queued(), s.Dropped(); queued != 1 || dropped != 10 {
+		t.Errorf("after the queue was written %d lines are queued and %d dropped, want 1 and 10", queued, dropped)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Error(err)
 	}
 }
 
