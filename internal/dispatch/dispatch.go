@@ -124,6 +124,9 @@ func (d *Dispatcher) run(ctx context.Context, inv *invocation.Invocation, f *fun
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "Canceled", "the caller went away before an environment was ready")
 	}
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = fault.Wrap(err, fault.Unavailable, "CallerGone", "the caller went away while the call waited for an environment")
+	}
 	if err != nil {
 		return nil, err
 	}

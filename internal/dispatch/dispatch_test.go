@@ -207,6 +207,22 @@ func TestACallThatReachedUserCodeRunsOn(t *testing.T) {
 	})
 }
 
+func TestACallerWhoLeavesTheQueueIsNotAFailureOfThePlatform(t *testing.T) {
+	w := &environmenttest.World{Init: func(context.Context) error { time.Sleep(500 * time.Millisecond); return nil }}
+	run(t, w, 10, func(t *testing.T, n *node) {
+		n.put("f", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := n.Invoke(ctx, call("f"))
+		if !fault.Is(err, fault.Unavailable, "CallerGone") {
+			t.Errorf("got %v, want CallerGone", err)
+		}
+		if r := n.lastRecord(); r.Outcome != invocation.OutcomeFault || r.ErrorType != "CallerGone" {
+			t.Errorf("record %+v", r)
+		}
+	})
+}
+
 func TestAFullNodeThrottlesAfterAWait(t *testing.T) {
 	w := &environmenttest.World{
 		Handle: func(context.Context, *invocation.Invocation, func(string)) (*invocation.Result, error) {
