@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// refillDelay is about how long a sandbox takes to start.
+const refillDelay = 5 * time.Millisecond
+
 // pool keeps a few namespaces ready.
 type pool struct {
 	make  func(context.Context) (*Namespace, error)
@@ -35,11 +38,27 @@ func (p *pool) run(ctx context.Context) {
 			continue
 		}
 		failing = false
-		select {
-		case p.ready <- n:
-		case <-ctx.Done():
-			p.release(n)
-		}
+		p.put(ctx, n)
+	}
+}
+
+// put adds a namespace when there is room. If one had to be taken first, it
+// leaves the machine to the start that took it for a moment.
+func (p *pool) put(ctx context.Context, n *Namespace) {
+	select {
+	case p.ready <- n:
+		return
+	default:
+	}
+	select {
+	case p.ready <- n:
+	case <-ctx.Done():
+		p.release(n)
+		return
+	}
+	select {
+	case <-time.After(refillDelay):
+	case <-ctx.Done():
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	// many.
 	readySize  = 512 << 20
 	readyDisks = 8
+	// refillDelay is about how long a sandbox takes to start.
+	refillDelay = 5 * time.Millisecond
 	// retryAfter is how long the making of ready disks pauses after a failure.
 	retryAfter  = 5 * time.Second
 	formatLimit = 30 * time.Second
@@ -114,12 +116,30 @@ func (s *Store) refill(ctx context.Context) {
 				return
 			}
 		}
-		select {
-		case s.ready <- d:
-		case <-ctx.Done():
-			drop(d.mount)
+		s.put(ctx, d)
+		if ctx.Err() != nil {
 			return
 		}
+	}
+}
+
+// put adds a disk when there is room. If one had to be taken first, it leaves the
+// machine to the start that took it for a moment.
+func (s *Store) put(ctx context.Context, d *Disk) {
+	select {
+	case s.ready <- d:
+		return
+	default:
+	}
+	select {
+	case s.ready <- d:
+	case <-ctx.Done():
+		drop(d.mount)
+		return
+	}
+	select {
+	case <-time.After(refillDelay):
+	case <-ctx.Done():
 	}
 }
 
