@@ -62,13 +62,16 @@ func (b *bench) contenders(ctx context.Context) (list []contender, stop func() e
 	if err != nil {
 		return nil, stop, err
 	}
-	for name, args := range map[string][]string{goServer: {self, serveArgument}, nodeServer: {b.node.Path, script}} {
-		s, err := startDirect(ctx, args[0], args[1:]...)
+	for _, d := range []struct{ name, program, argument string }{
+		{goServer, self, serveArgument},
+		{nodeServer, b.node.Path, script},
+	} {
+		s, err := startDirect(ctx, d.program, d.argument)
 		if err != nil {
 			return nil, stop, err
 		}
 		servers = append(servers, s)
-		list = append(list, contender{target: s.target, name: name, pid: s.pid})
+		list = append(list, contender{target: s.target, name: d.name, pid: s.pid})
 	}
 	kinds, err := b.kinds("warm")
 	if err != nil {
