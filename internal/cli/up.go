@@ -72,7 +72,7 @@ func (a *app) welcome(cfg config.Config, r Ready) {
 	}
 	line("  languages      %s", strings.Join(languages, ", "))
 	for _, g := range r.Gaps {
-		line("  %s %s: %s", a.style(a.Out, yellow, "not enforced"), g.What, g.Why)
+		line("  %s   %s\n                 %s", a.style(a.Out, yellow, "not enforced"), g.What, g.Why)
 	}
 	line("\n%s", head("Deploy a function, in another terminal:"))
 	if r.Control != client.DefaultEndpoint {

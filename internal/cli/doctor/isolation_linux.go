@@ -83,6 +83,9 @@ func cgroups(privileged bool) Finding {
 	case len(missing) > 0:
 		f.Status, f.Detail = Warn, f.Detail+", without "+strings.Join(missing, ", ")
 		f.Fix = "enable them in the kernel or in cgroup.subtree_control"
+	case !privileged && !delegated(root, "/proc/self/cgroup"):
+		f.Status, f.Detail = Warn, f.Detail+", but this user may make no groups: limits of memory, CPU and processes are not enforced"
+		f.Fix = "run the node as root, or on version 2 as a systemd service with Delegate=yes"
 	case privileged && !writable(root, have):
 		f.Status, f.Detail = Warn, f.Detail+", but mounted read-only: limits are not enforced"
 		f.Fix = "in a container, mount /sys/fs/cgroup read-write"
@@ -90,6 +93,22 @@ func cgroups(privileged bool) Finding {
 		f.Detail += ": " + strings.Join(controllers, ", ")
 	}
 	return f
+}
+
+// delegated reports whether we may make groups below our own, which is in the
+// file self. Only version 2 leaves that to others than root.
+func delegated(root, self string) bool {
+	groups, err := os.ReadFile(self)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(groups)) {
+		if own, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			_, err := os.Stat(filepath.Join(root, own, "cgroup.controllers"))
+			return err == nil && unix.Access(filepath.Join(root, own), unix.W_OK) == nil
+		}
+	}
+	return false
 }
 
 func writable(root string, have []string) bool {
