@@ -85,7 +85,11 @@ func Run(ctx context.Context, cfg config.Config, opts Options) (err error) {
 		stopping: make(chan struct{}), failed: make(chan error, 1),
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
-	if err := n.start(ctx); err != nil {
+	err = n.start(ctx)
+	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, context.Canceled)) {
+		return nil // told to stop before it served
+	}
+	if err != nil {
 		return err
 	}
 	if opts.Ready != nil {

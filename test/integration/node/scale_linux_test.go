@@ -46,7 +46,7 @@ func TestConcurrentCallsHaveAnEnvironmentEach(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all calls run", func() bool { return t.Failed() || n.busy(t, "python") == calls })
+	eventually(t, "all calls run", func() bool { return t.Failed() || n.metric("mayfly_environments_busy") == calls })
 	n.open(t, f, "go")
 	wg.Wait()
 	list, err := n.Environments(t.Context(), "python")

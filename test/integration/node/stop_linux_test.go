@@ -3,6 +3,7 @@ package node_test
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -135,6 +136,36 @@ func TestSecondSignal(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "no process is left", func() bool { return len(n.processes()) == 0 })
+	n.start()
+	n.want(t, "python", "1", "1")
+}
+
+// TestSignalWhileStarting stops and kills a node that does not serve yet.
+func TestSignalWhileStarting(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	n.deploy(t, "python", "python", wire.Settings{})
+	n.stop()
+	early := func(s syscall.Signal) int {
+		out := n.launch()
+		go func() {
+			_, _ = io.Copy(io.Discard, out)
+			n.wait()
+		}()
+		time.Sleep(200*time.Millisecond + rand.N(400*time.Millisecond)) // anywhere in its start
+		n.signal(s)
+		return n.end()
+	}
+	for range 3 {
+		// Before the process has a say, the signal ends it.
+		if code := early(syscall.SIGTERM); code != 0 && code != -1 {
+			t.Errorf("exit code %d, want 0: %s", code, n.log)
+		}
+		n.gone()
+	}
+	for range 2 {
+		early(syscall.SIGKILL)
+	}
 	n.start()
 	n.want(t, "python", "1", "1")
 }
