@@ -57,6 +57,7 @@ type Ready struct {
 func (p *Program) Main(ctx context.Context, args []string) int {
 	a := &app{Program: p}
 	root := a.root()
+	tuneCompletion(root)
 	root.SetArgs(args)
 	root.SetIn(p.In)
 	root.SetOut(p.Out)
@@ -116,6 +117,20 @@ with "mayfly deploy", call it with "mayfly invoke" or by its URL.`,
 	}
 	root.AddCommand(a.versionCommand())
 	return root
+}
+
+// tuneCompletion gives the library's completion command an example and refuses
+// shells that it doesn't know, which it would answer with its help.
+func tuneCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Example = `  source <(mayfly completion bash)
+  mayfly completion fish > ~/.config/fish/completions/mayfly.fish`
+			cmd.Args = knownCommand
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // jsonFlag adds --json to a command that prints data.

@@ -16,6 +16,7 @@ import (
 	"mayfly.dev/mayfly/internal/cli/manifest"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/language"
 )
 
 // deployFlags is what the command line says about one function.
@@ -75,6 +76,7 @@ first, and settings are what the manifest says.`,
 	flags.BoolVar(&f.prune, "prune", false, "delete functions of the app that left its manifest")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "don't ask")
 	cmd.MarkFlagsMutuallyExclusive("url", "no-url")
+	complete(cmd, "runtime", language.Identifiers)
 	complete(cmd, "architecture", func() []string { return []string{"x86_64", "arm64"} })
 	complete(cmd, "egress", func() []string { return []string{"none", "internet"} })
 	a.jsonFlag(cmd)

@@ -32,12 +32,20 @@ its own.`,
 		Args:              exactArgs("NAME"),
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
+			switch {
+			case query.Limit < 0 || query.Limit == 0 && !follow:
+				return usage("--lines %d: print at least one, or none before those that come with -f", query.Limit)
+			case since < 0:
+				return usage("--since %s: write how long ago, such as 10m", since)
+			case query.Limit == 0:
+				query.Limit = -1 // none, to the client
 			}
 			if since > 0 {
 				query.Since = time.Now().Add(-since)
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
 			}
 			query.Newest = true
 			show := func(l wire.Line) error { return a.printLine(l, bare) }

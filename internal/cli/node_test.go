@@ -210,6 +210,9 @@ func (n *node) Follow(ctx context.Context, q telemetry.LogQuery, fn func(telemet
 	if err != nil {
 		return err
 	}
+	if q.Limit < 0 {
+		lines = nil // those that are there already are not wanted
+	}
 	for _, l := range lines {
 		if err := fn(l); err != nil {
 			return err
