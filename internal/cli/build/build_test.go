@@ -341,3 +341,11 @@ func TestTooLargeIsSaidBeforeAnythingIsZipped(t *testing.T) {
 		t.Errorf("got %v, want PackageTooLarge", err)
 	}
 }
+
+func TestABootstrapWithWindowsLineEndsIsRefused(t *testing.T) {
+	dir := tree(t, map[string]string{"bootstrap*": "#!/bin/sh\r\necho\r\n"})
+	_, err := build.Detect(build.Request{Path: dir})
+	if !fault.Is(err, fault.Invalid, "LineEnds") {
+		t.Errorf("got %v, want Invalid LineEnds", err)
+	}
+}

@@ -2,6 +2,7 @@ package build
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -178,6 +179,15 @@ func findBootstrap(tree fs.FS, only, handler string) (*finding, error) {
 	}
 	if !isFile(tree, name) {
 		return nil, nil
+	}
+	text, err := readSource(tree, name)
+	if err != nil {
+		return nil, err
+	}
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	if bytes.HasPrefix(first, []byte("#!")) && bytes.HasSuffix(first, []byte("\r")) {
+		return nil, fault.New(fault.Invalid, "LineEnds",
+			"%s has Windows line ends, so that Linux finds no interpreter for it: save it with LF line ends", name)
 	}
 	if handler == "" {
 		handler = "bootstrap"
