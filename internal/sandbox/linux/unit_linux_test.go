@@ -129,7 +129,7 @@ func TestCgroup2Files(t *testing.T) {
 	g := &cgroup2{dir: filepath.Join(c.parent, "1")}
 	fakeGroup(t, g.dir, map[string]string{
 		"cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "memory.current": "4096\n", "memory.peak": "8192\n",
-		"memory.events": "low 0\noom 3\noom_kill 2\n",
+		"memory.events": "low 0\noom 3\noom_kill 2\n", "pids.current": "12\n",
 	})
 	if err := g.limit(limits{memoryBytes: 1 << 20, milliCPU: 500, pids: 10}); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestCgroup2Files(t *testing.T) {
 		}
 	}
 	u, err := g.usage()
-	if diff := cmp.Diff(sandbox.Usage{CPU: 1500 * time.Microsecond, MemoryBytes: 4096, PeakMemoryBytes: 8192, OOMKills: 2}, u); err != nil || diff != "" {
+	if diff := cmp.Diff(sandbox.Usage{CPU: 1500 * time.Microsecond, MemoryBytes: 4096, PeakMemoryBytes: 8192, OOMKills: 2, PIDs: 12}, u); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
 	// The files stay open; what they hold is read anew, with more or less digits.
