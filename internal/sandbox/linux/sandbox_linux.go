@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
@@ -72,8 +70,6 @@ func (s *Sandbox) acquire(ctx context.Context) (err error) {
 	return nil
 }
 
-var errDestroyed = fault.New(fault.Conflict, "SandboxDestroyed", "the sandbox has been destroyed")
-
 // Listen opens a TCP listener in the sandbox's network namespace, at an IPv4
 // address.
 func (s *Sandbox) Listen(ctx context.Context, address string) (net.Listener, error) {
@@ -83,7 +79,7 @@ func (s *Sandbox) Listen(ctx context.Context, address string) (net.Listener, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.destroyed {
-		return nil, errDestroyed
+		return nil, sandbox.ErrDestroyed
 	}
 	l, err := s.ns.Listen(ctx, address)
 	if err != nil {
@@ -103,9 +99,9 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 	defer s.mu.Unlock()
 	switch {
 	case s.destroyed:
-		return nil, errDestroyed
+		return nil, sandbox.ErrDestroyed
 	case s.proc != nil:
-		return nil, fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
+		return nil, sandbox.ErrStarted
 	}
 	p, err := s.spawn(ctx, &cmd)
 	if err != nil {
@@ -156,16 +152,7 @@ func startFault(err error, program string) error {
 	if !errors.As(err, &failed) || !failed.last {
 		return fmt.Errorf("start sandbox: %w", err)
 	}
-	switch failed.errno {
-	case unix.ENOENT:
-		return fault.Wrap(err, fault.Invalid, "ProgramNotFound", "%s, or the interpreter that it names, does not exist in the sandbox", program)
-	case unix.EACCES:
-		return fault.Wrap(err, fault.Invalid, "ProgramNotExecutable", "%s may not be executed: set its executable bits", program)
-	case unix.ENOEXEC:
-		return fault.Wrap(err, fault.Invalid, "ProgramFormat", "%s is not a program for this machine and has no #! line", program)
-	default:
-		return fmt.Errorf("start sandbox: %w", err)
-	}
+	return sandbox.ProgramFault(err, program)
 }
 
 // Limit replaces the sandbox's limits of memory and processor.
@@ -173,7 +160,7 @@ func (s *Sandbox) Limit(memoryBytes int64, milliCPU int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.destroyed {
-		return errDestroyed
+		return sandbox.ErrDestroyed
 	}
 	if memoryBytes <= 0 || milliCPU <= 0 {
 		return fault.New(fault.Invalid, "SandboxLimits", "the limits of sandbox %q must be positive", s.spec.ID)
@@ -186,7 +173,7 @@ func (s *Sandbox) Usage() (sandbox.Usage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.destroyed {
-		return sandbox.Usage{}, errDestroyed
+		return sandbox.Usage{}, sandbox.ErrDestroyed
 	}
 	return s.group.usage()
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -16,7 +15,6 @@ import (
 	"sync"
 	"syscall"
 
-	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
@@ -59,15 +57,13 @@ func (s *Sandbox) HostPath(inside string) string {
 	return filepath.Join(best.Source, inside[len(best.Target):])
 }
 
-var errDestroyed = fault.New(fault.Conflict, "SandboxDestroyed", "the sandbox has been destroyed")
-
 // Listen opens a TCP listener on the host: at address, or at a free port if that
 // is taken, as it is for all sandboxes but one. Its Addr says which.
 func (s *Sandbox) Listen(ctx context.Context, address string) (net.Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.destroyed {
-		return nil, errDestroyed
+		return nil, sandbox.ErrDestroyed
 	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", address)
@@ -92,13 +88,13 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 	defer s.mu.Unlock()
 	switch {
 	case s.destroyed:
-		return nil, errDestroyed
+		return nil, sandbox.ErrDestroyed
 	case s.proc != nil:
-		return nil, fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
+		return nil, sandbox.ErrStarted
 	}
 	p, err := start(s.command(cmd))
 	if err != nil {
-		return nil, startFault(err, cmd.Path)
+		return nil, sandbox.ProgramFault(err, cmd.Path)
 	}
 	if err := note(filepath.Join(s.dir, noteFile), p.PID()); err != nil {
 		return nil, errors.Join(fmt.Errorf("start sandbox: %w", err), p.end(context.WithoutCancel(ctx)))
@@ -128,26 +124,13 @@ func (s *Sandbox) command(cmd sandbox.Command) *exec.Cmd {
 	return c
 }
 
-func startFault(err error, program string) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fault.Wrap(err, fault.Invalid, "ProgramNotFound", "%s, or the interpreter that it names, does not exist in the sandbox", program)
-	case errors.Is(err, fs.ErrPermission):
-		return fault.Wrap(err, fault.Invalid, "ProgramNotExecutable", "%s may not be executed: set its executable bits", program)
-	case errors.Is(err, syscall.ENOEXEC):
-		return fault.Wrap(err, fault.Invalid, "ProgramFormat", "%s is not a program for this machine and has no #! line", program)
-	default:
-		return fmt.Errorf("start sandbox: %w", err)
-	}
-}
-
 // Usage reports what the first process and those that it waited for used, once
 // it has ended; the driver measures nothing else.
 func (s *Sandbox) Usage() (sandbox.Usage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.destroyed {
-		return sandbox.Usage{}, errDestroyed
+		return sandbox.Usage{}, sandbox.ErrDestroyed
 	}
 	if s.proc == nil {
 		return sandbox.Usage{}, nil
