@@ -1,18 +1,16 @@
 package catalog_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/engine"
+	"mayfly.dev/mayfly/internal/engine/enginetest"
 	"mayfly.dev/mayfly/internal/function"
 )
 
@@ -60,7 +58,7 @@ func check(err error) {
 
 func TestAcknowledgedFunctionsSurviveKill(t *testing.T) {
 	dir := t.TempDir()
-	acknowledged := workAndKill(t, dir, 40)
+	acknowledged := enginetest.Kill(t, childVariable+"=1", dir, 40)
 	n := run(t, dir)
 	last := map[string]string{}
 	for _, line := range acknowledged {
@@ -98,36 +96,4 @@ func TestAcknowledgedFunctionsSurviveKill(t *testing.T) {
 func newest(lines []string) string {
 	_, name, _ := strings.Cut(lines[len(lines)-1], " ")
 	return name
-}
-
-// workAndKill runs createForever until it has said n lines, kills it, and
-// returns all that it said.
-func workAndKill(t *testing.T, dir string, n int) []string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], dir)
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var said []string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		said = append(said, lines.Text())
-		if len(said) == n {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	_ = cmd.Wait() // killed
-	if len(said) < n {
-		t.Fatalf("the process ended after %d lines: %s", len(said), stderr.String())
-	}
-	return said
 }

@@ -1,19 +1,18 @@
 package engine_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"mayfly.dev/mayfly/internal/engine"
+	"mayfly.dev/mayfly/internal/engine/enginetest"
 	"mayfly.dev/mayfly/internal/fault"
 )
 
@@ -52,7 +51,7 @@ func check(err error) {
 
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	dir := t.TempDir()
-	acknowledged := writeAndKill(t, dir, 60)
+	acknowledged := enginetest.Kill(t, childVariable+"=writer", dir, 60)
 	e := start(t, dir)
 	b, o := bucket(t, e, "b"), objects(t, e)
 	for i, name := range acknowledged {
@@ -75,38 +74,6 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if _, err := b.Put(t.Context(), "after", nil); err != nil {
 		t.Errorf("write after the crash: %v", err)
 	}
-}
-
-// writeAndKill runs the writer until it has acknowledged n names, kills it and
-// returns all that it acknowledged.
-func writeAndKill(t *testing.T, dir string, n int) []string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], dir)
-	cmd.Env = append(os.Environ(), childVariable+"=writer")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		names = append(names, lines.Text())
-		if len(names) == n {
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	_ = cmd.Wait() // killed
-	if len(names) < n {
-		t.Fatalf("the writer ended after %d names: %s", len(names), stderr.String())
-	}
-	return names
 }
 
 func TestDamagedBucketIsNoticed(t *testing.T) {
@@ -170,7 +137,7 @@ func readAll(t *testing.T, dir string) error {
 
 func TestTornLastWriteIsForgotten(t *testing.T) {
 	dir := t.TempDir()
-	acknowledged := writeAndKill(t, dir, 20)
+	acknowledged := enginetest.Kill(t, childVariable+"=writer", dir, 20)
 	block := filepath.Join(dir, "jetstream", "$G", "streams", "KV_b", "msgs", "1.blk")
 	f, err := os.OpenFile(block, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
