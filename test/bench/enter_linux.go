@@ -14,7 +14,7 @@ import (
 )
 
 // insideVariable marks the process that runs in the namespace.
-const insideVariable = "MAYFLY_BENCH_INSIDE"
+const insideVariable = "BENCH_INSIDE"
 
 // enter runs the benchmarks in a network namespace that has lo alone, so that
 // nothing they start can send a packet elsewhere and their addresses are free. It

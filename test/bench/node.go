@@ -53,6 +53,8 @@ func startNode(ctx context.Context, binary, dir string) (n *node, err error) {
 	n.cmd = exec.CommandContext(running, binary, "up", "--data-dir", dir, "--control", control, "--gateway", n.gateway)
 	n.cmd.Env = append(os.Environ(), "MAYFLY_MEMORY=96GiB", "MAYFLY_LOG_LEVEL=warn")
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
+	// An interrupt of the run is not the node's: its second signal ends it at once.
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
 	n.cmd.WaitDelay = startTimeout
 	begun := time.Now()
