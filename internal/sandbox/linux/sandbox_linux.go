@@ -113,6 +113,9 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 
 // spawn runs the sandbox's script on a thread of the driver.
 func (s *Sandbox) spawn(ctx context.Context, cmd *sandbox.Command) (*proc, error) {
+	if err := s.renewDisk(ctx); err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
 	script, how, release, err := s.script(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", err)

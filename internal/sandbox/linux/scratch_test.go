@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux"
 	"mayfly.dev/mayfly/internal/sandbox/linux/scratch"
 	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
@@ -45,5 +47,16 @@ func TestTmpOnDiskIsNotMemory(t *testing.T) {
 	out, exit = sandboxtest.Output(t, d, spec, sandboxtest.Shell("ls -A /tmp; grep ' /tmp ' /proc/mounts"))
 	if exit.Code != 0 || !strings.Contains(out, "nosuid,nodev") || strings.Contains(out, "big") {
 		t.Errorf("ended with %v: %q, want an empty /tmp, nosuid and nodev", exit, out)
+	}
+	// A start that failed has taken its disk along.
+	spec.ID = "again"
+	sb := sandboxtest.Create(t, d, spec)
+	for range 2 {
+		if _, err := sb.Start(t.Context(), sandbox.Command{Path: "/no/such/program", Args: []string{"x"}}); !fault.Is(err, fault.Invalid, "ProgramNotFound") {
+			t.Fatalf("start: %v, want ProgramNotFound", err)
+		}
+	}
+	if out, exit := sandboxtest.Start(t, sb, sandboxtest.Shell("echo kept > /tmp/y; cat /tmp/y")).Finish(t); out != "kept" || exit.Code != 0 {
+		t.Errorf("after failed starts: %q, %v", out, exit)
 	}
 }

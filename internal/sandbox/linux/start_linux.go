@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -41,6 +42,22 @@ func (s *Sandbox) script(cmd *sandbox.Command) (sc *script, how process, release
 	name := sc.refs.cstring(s.spec.ID)
 	sc.do("set the host name", unix.SYS_SETHOSTNAME, name, uintptr(len(s.spec.ID)))
 	return sc, how, undo.run, s.confine(sc, cmd)
+}
+
+// renewDisk replaces the disk if an earlier start, which failed, has mounted it:
+// a mount goes into one tree, and with that tree it ended.
+func (s *Sandbox) renewDisk(ctx context.Context) error {
+	if s.disk == nil || s.disk.Claim() {
+		return nil
+	}
+	fresh, err := s.driver.cfg.Scratch.Acquire(ctx, s.spec.TmpBytes)
+	if err != nil {
+		return err
+	}
+	fresh.Claim()
+	old := s.disk
+	s.disk = fresh
+	return old.Close()
 }
 
 // cleanup is what has to be undone, last first.

@@ -18,7 +18,16 @@ const loopTries = 50
 
 // Disk is a mounted, empty file system that has no place yet.
 type Disk struct {
-	mount *os.File
+	mount   *os.File
+	claimed bool
+}
+
+// Claim is called before the disk is moved into a tree. It reports false if that
+// was done before: then the disk can't be moved again.
+func (d *Disk) Claim() bool {
+	first := !d.claimed
+	d.claimed = true
+	return first
 }
 
 // FD is the mount's descriptor, for move_mount into a sandbox's tree.
