@@ -75,7 +75,7 @@ func (a *API) registerInvocations() {
 	operation(a, invoke, a.invoke)
 	operation(a, get(functionPath+"/invocations", "list-invocations", "invocations", "List a function's finished invocations, newest first"), a.listRecords)
 	one := get("/v1/invocations/{id}", "get-invocation", "invocations", "Describe a finished invocation")
-	one.Description = "The record of an invocation appears a moment after its answer."
+	one.Description = "The record of an invocation is there as soon as its answer."
 	operation(a, one, a.getRecord)
 	operation(a, get(functionPath+"/environments", "list-environments", "invocations", "List a function's live execution environments"), a.listEnvironments)
 }
