@@ -88,7 +88,7 @@ func commandLine(t *testing.T, path string) {
 	if list, _ := must(t, path, "iam", "list-roles")["Roles"].([]any); len(list) == 0 {
 		t.Error("no roles are listed")
 	}
-	must(t, path, "lambda", "create-function", "--function-name", function, "--runtime", "nodejs20.x", "--handler", "index.handler",
+	must(t, path, "lambda", "create-function", "--function-name", function, "--runtime", "nodejs18.x", "--handler", "index.handler",
 		"--role", arn, "--zip-file", "fileb://"+package_, "--timeout", "10", "--environment", "Variables={VARIABLE=cli}")
 	must(t, path, "lambda", "wait", "function-active-v2", "--function-name", function)
 	must(t, path, "lambda", "update-function-configuration", "--function-name", function, "--memory-size", "256")

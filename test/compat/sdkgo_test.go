@@ -36,7 +36,7 @@ func client() *lambda.Client { return lambda.NewFromConfig(config()) }
 func create(t *testing.T, name string, change func(*lambda.CreateFunctionInput)) {
 	t.Helper()
 	in := &lambda.CreateFunctionInput{
-		FunctionName: &name, Role: sdk.String(role), Runtime: types.RuntimeNodejs20x, Handler: sdk.String("index.handler"),
+		FunctionName: &name, Role: sdk.String(role), Runtime: types.RuntimeNodejs18x, Handler: sdk.String("index.handler"),
 		Code: &types.FunctionCode{ZipFile: zipped(t, "index.js", source)}, Timeout: sdk.Int32(10),
 	}
 	if change != nil {
@@ -154,7 +154,7 @@ func TestGoSDKRefusals(t *testing.T) {
 	c, function := client(), name(t)
 	create(t, function, nil)
 	in := &lambda.CreateFunctionInput{
-		FunctionName: sdk.String(function + "-2"), Role: sdk.String(role), Runtime: types.RuntimeNodejs20x, Handler: sdk.String("index.handler"),
+		FunctionName: sdk.String(function + "-2"), Role: sdk.String(role), Runtime: types.RuntimeNodejs18x, Handler: sdk.String("index.handler"),
 	}
 	for what, zip := range map[string][]byte{"garbage": []byte("hello"), "truncated": zipped(t, "index.js", source)[:100]} {
 		in.Code = &types.FunctionCode{ZipFile: zip}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -132,14 +131,3 @@ func killNoted(ctx context.Context, file string) error {
 }
 
 func groupExists(pid int) bool { return syscall.Kill(-pid, 0) == nil }
-
-// startTime asks ps, which says it alike on Linux and macOS.
-func startTime(ctx context.Context, pid int) (time.Time, error) {
-	cmd := exec.CommandContext(ctx, "ps", "-o", "lstart=", "-p", strconv.Itoa(pid))
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	out, err := cmd.Output()
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look up process %d: %w", pid, err)
-	}
-	return time.ParseInLocation(time.ANSIC, strings.TrimSpace(string(out)), time.Local)
-}

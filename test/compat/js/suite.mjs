@@ -19,7 +19,7 @@ const text = (bytes) => Buffer.from(bytes).toString();
 
 before(async () => {
   const made = await lambda.send(new CreateFunctionCommand({
-    FunctionName, Role: process.env.ROLE, Runtime: "nodejs20.x", Handler: "index.handler", Timeout: 10, Code: { ZipFile },
+    FunctionName, Role: process.env.ROLE, Runtime: "nodejs18.x", Handler: "index.handler", Timeout: 10, Code: { ZipFile },
     Environment: { Variables: { VARIABLE: "js" } },
   }));
   assert.equal(made.Version, "$LATEST");

@@ -192,8 +192,8 @@ func TestFunctionsReachWhatTheirPolicyPermits(t *testing.T) {
 		return list
 	}
 	languages := map[string]struct{ runtime, file, handler, program string }{
-		"python": {"python3.11", "app.py", "app.handler", python},
-		"node":   {"nodejs20.x", "index.js", "index.handler", node},
+		"python": {"python3.10", "app.py", "app.handler", python},
+		"node":   {"nodejs18.x", "index.js", "index.handler", node},
 	}
 	policies := map[string]struct {
 		egress *wire.Egress

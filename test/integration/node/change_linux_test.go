@@ -24,7 +24,7 @@ def handler(event, context):
 `, number))
 }
 
-var releases = wire.Settings{Runtime: "python3.11", Handler: "app.handler", TimeoutSeconds: 60}
+var releases = wire.Settings{Runtime: "python3.10", Handler: "app.handler", TimeoutSeconds: 60}
 
 // deployRelease makes a function, or changes it, and waits until that is in
 // force.

@@ -19,8 +19,8 @@ var programs embed.FS
 
 // languages are the ways to run a function: program is the file in testdata.
 var languages = map[string]struct{ program, runtime, handler string }{
-	"node":   {"index.js", "nodejs20.x", "index.handler"},
-	"python": {"app.py", "python3.11", "app.handler"},
+	"node":   {"index.js", "nodejs18.x", "index.handler"},
+	"python": {"app.py", "python3.10", "app.handler"},
 	"custom": {"bootstrap", "provided.al2023", ""},
 }
 
