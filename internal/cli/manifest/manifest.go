@@ -47,7 +47,7 @@ type Defaults struct {
 	// Architecture is that of the code. Left out, it is this machine's.
 	Architecture string `yaml:"architecture,omitempty" jsonschema:"enum=x86_64,enum=arm64"`
 	// Memory is in MB. The CPU share grows with it.
-	Memory int `yaml:"memory,omitempty" jsonschema:"minimum=128,maximum=10240,default=128"`
+	Memory Megabytes `yaml:"memory,omitempty" jsonschema:"minimum=128,maximum=10240,default=128"`
 	// Timeout bounds one invocation, for example 10s or 5m.
 	Timeout Duration `yaml:"timeout,omitempty"`
 	// Env holds environment variables. ${NAME} is replaced by the variable of the
@@ -62,7 +62,7 @@ type Defaults struct {
 	// networks.
 	Egress *Egress `yaml:"egress,omitempty"`
 	// Tmp is the size of /tmp in MB.
-	Tmp int `yaml:"tmp,omitempty" jsonschema:"minimum=512,maximum=10240,default=512"`
+	Tmp Megabytes `yaml:"tmp,omitempty" jsonschema:"minimum=512,maximum=10240,default=512"`
 	// Idle is how long an idle environment is kept, for example 5m. Left out, it
 	// is the node's default.
 	Idle Duration `yaml:"idle,omitempty"`
@@ -86,6 +86,9 @@ type Function struct {
 // Duration is a time span in Go's notation, such as 500ms, 10s or 1h30m.
 type Duration time.Duration
 
+// Megabytes is a size in MB. Written down, it is not 0.
+type Megabytes int
+
 // Egress is a policy for outgoing traffic.
 type Egress function.Egress
 
@@ -108,7 +111,7 @@ func (f *Function) HasURL() bool { return f.URL == nil || *f.URL }
 func (f *Function) Settings() function.Settings {
 	s := function.Settings{
 		Runtime: f.Runtime, Handler: f.Handler, Description: f.Description, Architecture: f.Architecture,
-		MemoryMB: f.Memory, Timeout: time.Duration(f.Timeout), EphemeralMB: f.Tmp,
+		MemoryMB: int(f.Memory), Timeout: time.Duration(f.Timeout), EphemeralMB: int(f.Tmp),
 		Env: f.Env, IdleTimeout: time.Duration(f.Idle),
 	}
 	if f.Egress != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,6 +165,16 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is no duration: write 10s or 5m", n.Line, n.Value)}}
 	}
 	*d = Duration(v)
+	return nil
+}
+
+// UnmarshalYAML reads a number of megabytes; its bounds are checked later.
+func (m *Megabytes) UnmarshalYAML(n *yaml.Node) error {
+	v, err := strconv.Atoi(n.Value)
+	if err != nil || n.Kind != yaml.ScalarNode || v <= 0 {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is no size: write the number of MB, for example 256", n.Line, n.Value)}}
+	}
+	*m = Megabytes(v)
 	return nil
 }
 
