@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/evanw/esbuild/pkg/api"
+
 	"mayfly.dev/mayfly/internal/language"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
@@ -155,6 +157,19 @@ func TestNodeFailures(t *testing.T) {
 				t.Errorf("the failure was not logged: %s", text)
 			}
 		})
+	}
+}
+
+func TestNodeStacksNameTheSourcesOfABundle(t *testing.T) {
+	t.Parallel()
+	bundled := api.Transform("type Event = { name: string };\n\nexport const handler = async (event: Event) => {\n  throw new Error(event.name);\n};\n", api.TransformOptions{
+		Loader: api.LoaderTS, Format: api.FormatCommonJS, Sourcefile: "hello.ts", Sourcemap: api.SourceMapExternal,
+	})
+	s := nodeFile(string(bundled.Code) + "//# sourceMappingURL=index.js.map\n")
+	s.files["index.js.map"] = string(bundled.Map)
+	f := start(t, s).fail(`{"name":"boom"}`)
+	if trace := strings.Join(f.Trace, "\n"); f.ErrorMessage != "boom" || !strings.Contains(trace, "hello.ts:4:") {
+		t.Errorf("%s: the trace does not name the line of the source: %s", f.ErrorMessage, trace)
 	}
 }
 

@@ -42,6 +42,9 @@ function lookUp(object, names) {
 async function importModule(taskRoot, root, module) {
   try {
     const file = locate(taskRoot, root, module);
+    if (fs.existsSync(file + '.map')) {
+      process.setSourceMapsEnabled(true); // stacks then name the sources of a bundle
+    }
     return isModule(file) ? await import(pathToFileURL(file).href) : require(file);
   } catch (err) {
     if (err instanceof SyntaxError) {
