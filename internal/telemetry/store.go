@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,9 @@ CREATE INDEX IF NOT EXISTS records_function ON records (namespace, function, id)
 CREATE INDEX IF NOT EXISTS records_request ON records (request_id);
 `
 
+// uriPath writes a path as SQLite's file: URIs want it.
+var uriPath = strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23")
+
 // Open opens or makes the database in cfg.Dir. Nothing is written until
 // [Store.Run] runs.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
@@ -112,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	path := filepath.Join(cfg.Dir, "telemetry.db")
-	dsn := "file:" + path + "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+	dsn := "file:" + uriPath.Replace(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
 		"&_pragma=busy_timeout(5000)&_pragma=auto_vacuum(INCREMENTAL)&_txlock=immediate"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {

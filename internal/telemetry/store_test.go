@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,7 +62,10 @@ func collect(t *testing.T, s *telemetry.Store, q telemetry.LogQuery, n int) []st
 }
 
 func TestLinesAreFollowedInOrderAndSurviveARestart(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "50% off? #1") // which mean something in a URI
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	s, stop := open(t, dir)
 	for i := range 3 {
 		s.Line(line("f", "r1", strconv.Itoa(i)))
