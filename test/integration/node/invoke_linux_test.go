@@ -88,8 +88,6 @@ func wantFailure(t *testing.T, r *client.Result, errorType, message string) {
 	}
 }
 
-const timedOut = `Task timed out after 1\.00 seconds`
-
 func (n *node) testTimeout(t *testing.T) {
 	t.Parallel()
 	for language, endless := range map[string]string{"node": `{"do":"burn"}`, "python": `{"do":"sleep","ms":60000}`} {
@@ -97,7 +95,7 @@ func (n *node) testTimeout(t *testing.T) {
 		n.deploy(t, name, language, wire.Settings{TimeoutSeconds: 1})
 		n.want(t, name, "1", "1")
 		r := n.call(t, name, endless)
-		wantFailure(t, r, "Sandbox.Timedout", timedOut)
+		wantFailure(t, r, "Sandbox.Timedout", `Task timed out after 1\.00 seconds`)
 		if r.Duration < time.Second {
 			t.Errorf("%s ended after %s, before its time", language, r.Duration)
 		}
@@ -109,7 +107,8 @@ func (n *node) testTimeout(t *testing.T) {
 
 func (n *node) testTimeoutOfAFamily(t *testing.T) {
 	t.Parallel()
-	n.deploy(t, "family", "node", wire.Settings{TimeoutSeconds: 1})
+	// Time and processor enough to have children on a busy machine.
+	n.deploy(t, "family", "node", wire.Settings{TimeoutSeconds: 8, MemoryMB: 1769})
 	n.want(t, "family", "1", "1")
 	family := func() (pids []string) {
 		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -133,7 +132,7 @@ func (n *node) testTimeoutOfAFamily(t *testing.T) {
 	if r == nil {
 		t.Fatal("the platform failed")
 	}
-	wantFailure(t, r, "Sandbox.Timedout", timedOut)
+	wantFailure(t, r, "Sandbox.Timedout", `Task timed out after 8\.00 seconds`)
 	eventually(t, "the children have ended", func() bool { return len(family()) == 0 })
 }
 
