@@ -34,6 +34,9 @@ type Environment struct {
 	session runtimeapi.Session
 	final   *sandbox.Usage // what a failed start had used; nil: ask the sandbox
 
+	stopping sync.Mutex // held while the environment is freed; before mu
+	stopped  bool       // all has been freed; guarded by stopping
+
 	mu      sync.Mutex
 	state   State
 	current *call // the invocation that runs, if any
@@ -96,13 +99,29 @@ func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (r
 // caller only, whose task it is to call Stop.
 func (e *Environment) Retire() bool { return e.move(Draining) }
 
-// Stop ends user code and frees all that the environment holds. It may be called
-// twice.
+// Stop ends user code and frees all that the environment holds. On a machine that
+// is too busy to do so in time it tries again; what it could not free after
+// stopTries is the error. It may be called twice.
 func (e *Environment) Stop(ctx context.Context) error {
-	if !e.move(Gone) {
+	e.move(Gone)
+	e.stopping.Lock()
+	defer e.stopping.Unlock()
+	if e.stopped {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	var err error
+	for range stopTries {
+		if err = e.free(context.WithoutCancel(ctx)); err == nil {
+			e.stopped = true
+			return nil
+		}
+		e.log.WarnContext(ctx, "a sandbox could not be destroyed in one go", "sandbox", e.ID, "err", err)
+	}
+	return err
+}
+
+func (e *Environment) free(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	var err error
 	if e.sandbox != nil {

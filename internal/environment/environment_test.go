@@ -227,6 +227,25 @@ func TestAStoppedEnvironmentTakesNoCall(t *testing.T) {
 	}
 }
 
+func TestStopTriesAgain(t *testing.T) {
+	w := &environmenttest.World{}
+	e := start(t, w)
+	w.Stuck.Store(2)
+	if err := e.Stop(t.Context()); err != nil {
+		t.Errorf("two failures were not overcome: %v", err)
+	}
+	w.Balanced(t)
+
+	e = start(t, w)
+	w.Stuck.Store(3)
+	if err := e.Stop(t.Context()); err == nil {
+		t.Error("three failures were not reported")
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Errorf("a later Stop: %v", err)
+	}
+}
+
 func TestTheTailKeepsTheEnd(t *testing.T) {
 	w := &environmenttest.World{
 		Handle: func(_ context.Context, _ *invocation.Invocation, say func(string)) (*invocation.Result, error) {

@@ -41,8 +41,10 @@ const (
 	// thousandths that come with 128 MB an interpreter would take a second to
 	// start.
 	initMilliCPU = 1000
-	// stopTimeout bounds the destruction of a sandbox.
-	stopTimeout = 10 * time.Second
+	// stopTimeout bounds one try to destroy a sandbox, stopTries how often it is
+	// tried.
+	stopTimeout = 20 * time.Second
+	stopTries   = 3
 )
 
 // milliCPU is the processor share that comes with a version's memory.

@@ -34,6 +34,8 @@ type World struct {
 	// Lines receives the log; nil: it is dropped.
 	Lines func(telemetry.Line)
 
+	// Stuck is how many destructions fail.
+	Stuck atomic.Int64
 	// Created and Destroyed count sandboxes.
 	Created, Destroyed atomic.Int64
 }
@@ -103,7 +105,10 @@ type box struct {
 	gone  chan struct{}
 }
 
-var errNoProcess = errors.New("the test's sandbox runs no process")
+var (
+	errNoProcess = errors.New("the test's sandbox runs no process")
+	errStuck     = errors.New("the test's sandbox is stuck")
+)
 
 func (b *box) ID() string                                           { return b.spec.ID }
 func (b *box) Listen(context.Context, string) (net.Listener, error) { return nil, errNoProcess }
@@ -120,6 +125,9 @@ func (b *box) Usage() (sandbox.Usage, error) {
 }
 
 func (b *box) Destroy(context.Context) error {
+	if b.world.Stuck.Add(-1) >= 0 {
+		return errStuck
+	}
 	b.once.Do(func() {
 		b.world.Destroyed.Add(1)
 		close(b.gone)
