@@ -1,7 +1,7 @@
-// Package archive reads and writes code packages: zip files that strangers
-// made. It checks a package as a whole, unpacks it so that nothing can end up
-// outside its directory, and builds the same package from the same folder,
-// byte for byte. It holds no state, and its functions may run concurrently.
+// Package archive reads code packages: zip files that strangers made. It checks
+// a package as a whole and unpacks it so that nothing can end up outside its
+// directory. Writing packages is the command line's matter (cli/build). It holds
+// no state, and its functions may run concurrently.
 package archive
 
 import (
