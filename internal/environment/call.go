@@ -125,12 +125,12 @@ func (e *Environment) record(c *call, result *invocation.Result, billed time.Dur
 	if c.first {
 		r.ColdStart, r.Sandbox, r.Init = true, e.Phases.Sandbox, e.Phases.Init
 	}
-	SetOutcome(r, result)
+	setOutcome(r, result)
 	return r
 }
 
-// SetOutcome fills in how a call ended.
-func SetOutcome(r *invocation.Record, result *invocation.Result) {
+// setOutcome fills in how a call ended.
+func setOutcome(r *invocation.Record, result *invocation.Result) {
 	r.Outcome, r.ErrorType = invocation.OutcomeOK, result.ErrorType
 	if result.FunctionError == "" {
 		return

@@ -53,9 +53,6 @@ func (e *Environment) Alive() bool {
 	}
 }
 
-// Done is closed when user code has ended.
-func (e *Environment) Done() <-chan struct{} { return e.session.Done() }
-
 // Calls counts the invocations that the environment took.
 func (e *Environment) Calls() int {
 	e.mu.Lock()
@@ -84,7 +81,7 @@ func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (r
 	cancel()
 	c.duration = time.Since(now)
 	if err != nil {
-		result, err = e.failed(inv, e.Version, err)
+		result, err = e.failed(inv, err)
 	} else {
 		reusable = true
 	}
@@ -115,7 +112,7 @@ func (e *Environment) Stop(ctx context.Context) error {
 			e.stopped = true
 			return nil
 		}
-		e.log.WarnContext(ctx, "a sandbox could not be destroyed in one go", "sandbox", e.ID, "err", err)
+		e.log.WarnContext(ctx, "a sandbox could not be destroyed in one go", "err", err)
 	}
 	return err
 }
@@ -144,7 +141,7 @@ func (e *Environment) usage() sandbox.Usage {
 	}
 	u, err := e.sandbox.Usage()
 	if err != nil {
-		e.log.Debug("usage of a sandbox could not be read", "sandbox", e.ID, "err", err)
+		e.log.Debug("usage of a sandbox could not be read", "err", err)
 	}
 	return u
 }

@@ -86,8 +86,9 @@ func NewFactory(cfg Config) *Factory {
 // of user code's own is an [*InitError]; all other errors are the platform's.
 // Whatever the error, nothing is left behind.
 func (f *Factory) Start(ctx context.Context, v *function.Version) (*Environment, error) {
+	id := newID()
 	e := &Environment{
-		ID: newID(), Version: v, log: f.log.With("environment", v.Function),
+		ID: id, Version: v, log: f.log.With("function", v.Function, "environment", id),
 		lines: f.cfg.Lines, started: time.Now(),
 	}
 	if err := f.start(ctx, e); err != nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
-	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
@@ -92,16 +91,16 @@ func timeoutMessage(requestID string, limit time.Duration) string {
 
 // failed turns an error of Session.Invoke into the call's result, or into an
 // error if the platform failed.
-func (e *Environment) failed(inv *invocation.Invocation, v *function.Version, err error) (*invocation.Result, error) {
+func (e *Environment) failed(inv *invocation.Invocation, err error) (*invocation.Result, error) {
 	if exit, ok := errors.AsType[*runtimeapi.ExitError](err); ok {
 		errorType, message := e.exitFailure(exit)
 		return invocation.Failed(errorType, message(inv.ID)), nil
 	}
 	if errors.Is(err, errTimeout) {
-		return invocation.Failed("Sandbox.Timedout", timeoutMessage(inv.ID, v.Timeout)), nil
+		return invocation.Failed("Sandbox.Timedout", timeoutMessage(inv.ID, e.Version.Timeout)), nil
 	}
 	if errors.Is(err, context.Canceled) {
 		return nil, fault.Wrap(err, fault.Unavailable, "Draining", "the node stopped before the function answered: try again")
 	}
-	return nil, fmt.Errorf("invoke %s in environment %s: %w", v.Ref(), e.ID, err)
+	return nil, fmt.Errorf("invoke %s in environment %s: %w", e.Version.Ref(), e.ID, err)
 }

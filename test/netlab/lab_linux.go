@@ -56,9 +56,6 @@ func New(tb testing.TB) *Lab {
 	return l
 }
 
-// Hosts are all hosts of the lab.
-func (l *Lab) Hosts() []*Host { return []*Host{l.Public, l.Metadata, l.Private} }
-
 func must(tb testing.TB, what string, err error) {
 	tb.Helper()
 	if err != nil {
