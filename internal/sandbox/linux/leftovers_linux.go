@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mayfly.dev/mayfly/internal/sandbox/procstat"
 )
 
 // leftovers notes the first process of each sandbox in a file, for the sweep
@@ -24,7 +25,7 @@ func (l leftovers) note(s *Sandbox, pid int) error {
 	if _, without := s.group.(noCgroup); !without {
 		return nil // the cgroup says the same
 	}
-	start, err := startTime(pid)
+	start, err := procstat.StartTicks(pid)
 	if err != nil {
 		return fmt.Errorf("note process %d: %w", pid, err)
 	}
@@ -73,24 +74,7 @@ func killNoted(note string) {
 		return
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if now, err := startTime(pid); err == nil && now == start {
+	if now, err := procstat.StartTicks(pid); err == nil && now == start {
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
-}
-
-// startTime returns when the process started, in the kernel's ticks since the
-// machine did.
-func startTime(pid int) (string, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return "", err
-	}
-	// The command's name, in parentheses, may hold anything; after it come the
-	// third and following fields.
-	const field = 22 - 3
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) <= field {
-		return "", fmt.Errorf("process %d has no start time", pid)
-	}
-	return string(fields[field]), nil
 }

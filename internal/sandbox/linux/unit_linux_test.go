@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mayfly.dev/mayfly/internal/sandbox"
+	"mayfly.dev/mayfly/internal/sandbox/procstat"
 )
 
 // The assembly has these numbers as constants.
@@ -338,7 +339,7 @@ func TestSweepKillsOnlyWhatWasNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := leftovers{dir: t.TempDir()}
-	start, err := startTime(pid)
+	start, err := procstat.StartTicks(pid)
 	if err != nil {
 		t.Fatal(err)
 	}

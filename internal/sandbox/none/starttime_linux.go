@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"mayfly.dev/mayfly/internal/sandbox/procstat"
 )
 
 // ticksPerSecond is the unit of times in /proc, the same on all architectures
@@ -16,18 +18,11 @@ const ticksPerSecond = 100
 // startTime returns when a process started, to the second. It asks the kernel,
 // since not every machine has ps.
 func startTime(_ context.Context, pid int) (time.Time, error) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	field, err := procstat.StartTicks(pid)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look up process %d: %w", pid, err)
 	}
-	// The command's name, in parentheses, may hold anything; after it come the
-	// third and following fields.
-	const startField = 22 - 3
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) <= startField {
-		return time.Time{}, fmt.Errorf("process %d has no start time", pid)
-	}
-	ticks, err := strconv.ParseInt(string(fields[startField]), 10, 64)
+	ticks, err := strconv.ParseInt(field, 10, 64)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the start time of process %d: %w", pid, err)
 	}

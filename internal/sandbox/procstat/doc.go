@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package procstat is empty on systems without /proc.
+package procstat
