@@ -287,7 +287,10 @@ func (o *outside) sweep() error {
 func (o *outside) disconnect() error {
 	var errs []error
 	if link, err := o.links.LinkByName(o.device()); err == nil {
-		errs = append(errs, o.links.LinkDel(link))
+		// It may have gone with the router's end at this very moment.
+		if err := o.links.LinkDel(link); !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, o.restoreForwarding())
 	if o.owner != nil {
