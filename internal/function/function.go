@@ -96,9 +96,19 @@ type Settings struct {
 	Egress      Egress            `json:"egress"`
 	// IdleTimeout is how long an idle environment is kept; 0: the node's default.
 	IdleTimeout time.Duration `json:"idleTimeout,omitempty"`
-	TracingMode string        `json:"tracingMode,omitempty"` // PassThrough or Active
-	LogFormat   string        `json:"logFormat,omitempty"`   // Text or JSON
-	LogGroup    string        `json:"logGroup,omitempty"`
+	// Concurrency is how many invocations one environment runs at once; 0 and 1:
+	// one after the other.
+	Concurrency int `json:"concurrency,omitempty"`
+	// MinEnvironments are kept started, busy or not; MaxEnvironments bounds them,
+	// 0: the node's bound.
+	MinEnvironments int `json:"minEnvironments,omitempty"`
+	MaxEnvironments int `json:"maxEnvironments,omitempty"`
+	// QueueTimeout bounds an invocation's wait for an environment; 0: the node's
+	// default.
+	QueueTimeout time.Duration `json:"queueTimeout,omitempty"`
+	TracingMode  string        `json:"tracingMode,omitempty"` // PassThrough or Active
+	LogFormat    string        `json:"logFormat,omitempty"`   // Text or JSON
+	LogGroup     string        `json:"logGroup,omitempty"`
 }
 
 // EgressMode says which outgoing traffic a function may send.

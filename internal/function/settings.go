@@ -27,6 +27,13 @@ const (
 	MaxNameLength = 64
 	// MaxTags bounds the tags of a function.
 	MaxTags = 50
+	// MaxEnvironmentConcurrency bounds the invocations that one environment runs at
+	// once.
+	MaxEnvironmentConcurrency = 1000
+	// MaxEnvironments bounds the environments that a function may ask for.
+	MaxEnvironments = 100_000
+	// MaxQueueTimeout bounds an invocation's wait for an environment.
+	MaxQueueTimeout = 15 * time.Minute
 	// MaxEgressNetworks bounds the networks of an egress allow list.
 	MaxEgressNetworks = 1024
 )
@@ -114,11 +121,33 @@ func (s *Settings) Check() error {
 	case s.LogFormat != "Text" && s.LogFormat != "JSON":
 		return fault.New(fault.Invalid, "LogFormat", "the log format %q is not known: use Text or JSON", s.LogFormat)
 	}
+	if err := s.checkScaling(); err != nil {
+		return err
+	}
 	if err := s.checkEnv(); err != nil {
 		return err
 	}
 	return s.Egress.check()
 }
+
+func (s *Settings) checkScaling() error {
+	switch {
+	case s.Concurrency < 0 || s.Concurrency > MaxEnvironmentConcurrency:
+		return fault.New(fault.Invalid, "Concurrency", "a concurrency of %d an environment is out of range: use 1 to %d", s.Concurrency, MaxEnvironmentConcurrency)
+	case s.MinEnvironments < 0 || s.MinEnvironments > MaxEnvironments:
+		return fault.New(fault.Invalid, "MinEnvironments", "a minimum of %d environments is out of range: use 0 to %d", s.MinEnvironments, MaxEnvironments)
+	case s.MaxEnvironments < 0 || s.MaxEnvironments > MaxEnvironments:
+		return fault.New(fault.Invalid, "MaxEnvironments", "a maximum of %d environments is out of range: use 1 to %d, or 0 for the node's", s.MaxEnvironments, MaxEnvironments)
+	case s.MaxEnvironments > 0 && s.MinEnvironments > s.MaxEnvironments:
+		return fault.New(fault.Invalid, "MinEnvironments", "a minimum of %d environments is more than the maximum of %d", s.MinEnvironments, s.MaxEnvironments)
+	case s.QueueTimeout < 0 || s.QueueTimeout > MaxQueueTimeout:
+		return fault.New(fault.Invalid, "QueueTimeout", "a queue timeout of %s is out of range: use up to %s", s.QueueTimeout, MaxQueueTimeout)
+	}
+	return nil
+}
+
+// Slots is how many invocations one environment of the version runs at once.
+func (s *Settings) Slots() int { return max(1, s.Concurrency) }
 
 // Custom reports whether the runtime is the function's own bootstrap.
 func (s *Settings) Custom() bool { return strings.HasPrefix(s.Runtime, "provided.") }

@@ -11,6 +11,16 @@ const (
 	OutcomeFault     = "fault"     // the platform failed
 )
 
+// The reasons of cold starts: why no environment was there.
+const (
+	ReasonFirst    = "first call" // of the function since the node's start
+	ReasonScaleOut = "scale-out"  // all were busy
+	ReasonExpired  = "expired"    // the last one's idle time was over
+	ReasonEvicted  = "evicted"    // the last one had to make room
+	ReasonUpdated  = "updated"    // the version or its settings are new
+	ReasonCrashed  = "crashed"    // the last one ended with a call: timeout, exit, out of memory
+)
+
 // Record is the one wide event of a call.
 type Record struct {
 	RequestID   string    `json:"requestId"`
@@ -26,12 +36,18 @@ type Record struct {
 	// ErrorMessage is the first 1,024 bytes of the failure's message.
 	ErrorMessage string `json:"errorMessage,omitempty"`
 	ColdStart    bool   `json:"coldStart"`
-	// ColdStartReason is "first call" or "scale-out"; empty on a warm call.
+	// ColdStartReason is one of the Reason constants; empty on a warm call.
 	ColdStartReason string `json:"coldStartReason,omitempty"`
-	// The phases of the call. Queue is the wait for an environment; Sandbox and
-	// Init are zero on a warm call; Duration is user code alone.
+	// The phases of the call, which follow each other. Queue is the wait for an
+	// environment, without the phases of its start. The following are zero on a
+	// warm call: Sandbox is the making of the sandbox, or its binding to the
+	// version; Runtime the start of the interpreter, zero if it had started before;
+	// Load the fetching of the code package; Init user code's init phase. Duration
+	// is the handler alone.
 	Queue    time.Duration `json:"queueNs"`
 	Sandbox  time.Duration `json:"sandboxNs"`
+	Runtime  time.Duration `json:"runtimeNs"`
+	Load     time.Duration `json:"loadNs"`
 	Init     time.Duration `json:"initNs"`
 	Duration time.Duration `json:"durationNs"`
 	// Billed is Duration rounded up to whole milliseconds, with Init added to

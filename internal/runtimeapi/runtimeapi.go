@@ -24,6 +24,33 @@ type Adapter interface {
 	Launch(ctx context.Context, sb sandbox.Sandbox, l Launch) (Session, error)
 }
 
+// Stemmer is an adapter that can start a runtime before it is known which
+// version it will serve.
+type Stemmer interface {
+	// Binds reports whether v can be bound to a runtime that has started: false
+	// if something of its settings, such as NODE_OPTIONS, must be there when the
+	// interpreter starts.
+	Binds(v *function.Version) bool
+	// LaunchStem starts a runtime in sb and returns without waiting for it. An
+	// error means that nothing runs; sb stays the caller's.
+	LaunchStem(ctx context.Context, sb sandbox.Sandbox, environment string, in language.Interpreter) (Stem, error)
+}
+
+// Stem is a started runtime that serves no version yet.
+type Stem interface {
+	// Ready waits until the runtime has started and waits for its binding.
+	Ready(ctx context.Context) error
+	// Bind makes the runtime serve a version, whose code the sandbox has by now,
+	// and returns without waiting for its init phase. The stem is the session's
+	// from then on: neither Ready nor Close may be called any more. After an error
+	// the stem can only be closed.
+	Bind(ctx context.Context, l Launch) (Session, error)
+	// Done is closed when the runtime has ended.
+	Done() <-chan struct{}
+	// Close frees what the stem holds; it does not end the sandbox.
+	Close() error
+}
+
 // Launch is what an adapter must know to start a version.
 type Launch struct {
 	// Environment is the execution environment's id.
@@ -49,8 +76,10 @@ type Line struct {
 	Text []byte
 }
 
-// Session is a conversation with started user code. Invoke may be called from
-// several goroutines only if the adapter said so; today one call runs at a time.
+// Session is a conversation with started user code. Invoke may be called from as
+// many goroutines at once as the version's concurrency allows, and from so many
+// more as a [Pipeliner] takes ahead. User code begins invocations in the order of
+// the calls.
 type Session interface {
 	// Ready waits for the end of the init phase. It returns nil, an [*InitError]
 	// if user code reported that its init failed, an [*ExitError] if it ended, or
@@ -61,11 +90,25 @@ type Session interface {
 	// returns. An [*ExitError] means that user code ended without an answer. When
 	// ctx ends, Invoke returns its cause and the session can only be closed.
 	Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error)
+	// Started is how long the runtime took to start, until it took the version's
+	// settings; zero if it was a stem or can't tell. It may be called after Ready
+	// has returned.
+	Started() time.Duration
 	// Done is closed when user code has ended.
 	Done() <-chan struct{}
 	// Close ends the conversation and frees what the session holds, its
 	// goroutines included. It does not end the sandbox. It may be called twice.
 	Close() error
+}
+
+// Pipeliner is a session that takes invocations before their turn, so that the
+// next one is there when user code has answered the last. They are begun one
+// after the other: when user code ends, all but the first of those without an
+// answer, counted in the order of the calls, have not begun.
+type Pipeliner interface {
+	// Ahead is how many invocations may wait in the session beside those that run;
+	// 0: none.
+	Ahead() int
 }
 
 // InitError is a failure of user code's init phase, as it reported it.

@@ -60,6 +60,28 @@ type Limiter interface {
 	Limit(memoryBytes int64, milliCPU int) error
 }
 
+// Binder is a sandbox that was made unbound ([Spec.Unbound]): its first process
+// may start before it is known whose it will be.
+type Binder interface {
+	// Bind gives the sandbox, whose first process runs, all that its spec left
+	// open. Nothing of b could be seen inside before. It succeeds once; after an
+	// error the sandbox can only be destroyed.
+	Bind(ctx context.Context, b Binding) error
+}
+
+// Freezer is a sandbox whose processes can be stopped and woken.
+type Freezer interface {
+	// Freeze stops all processes of the sandbox, which then take no processor
+	// time. It may be called in every state and twice.
+	Freeze(ctx context.Context) error
+	// Thaw wakes them. It is on the path of an invocation.
+	Thaw() error
+	// Reclaim gives the machine what memory of a frozen sandbox it can have: the
+	// processes find it again, more slowly, when they are woken. It may take
+	// milliseconds; a concurrent Thaw does not wait for its end.
+	Reclaim(ctx context.Context) error
+}
+
 // PathMapper is a sandbox that shares the host's file system and has its mounts
 // elsewhere: paths handed to its processes must be mapped.
 type PathMapper interface {
@@ -84,6 +106,22 @@ type Spec struct {
 	TmpBytes int64
 	// Mounts are read-only binds beyond the system directories: code, layers,
 	// shims, interpreters outside /usr.
+	Mounts []Mount
+	Egress function.Egress
+	// Unbound leaves /tmp, the egress policy and further mounts to
+	// [Binder.Bind], without which the sandbox has neither: TmpBytes and Egress
+	// are not looked at. A driver whose sandboxes can't be bound refuses with
+	// Unsupported, reason "Unbound".
+	Unbound bool
+}
+
+// Binding is the part of a sandbox that is a function's own, for one that was
+// made unbound: see the fields of [Spec].
+type Binding struct {
+	MemoryBytes int64
+	MilliCPU    int
+	TmpBytes    int64
+	// Mounts come beside those of the spec.
 	Mounts []Mount
 	Egress function.Egress
 }

@@ -165,5 +165,7 @@ func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invo
 	})
 }
 
+func (s *session) Started() time.Duration { return 0 }
+
 func (s *session) Done() <-chan struct{} { return s.box.gone }
 func (s *session) Close() error          { return nil }

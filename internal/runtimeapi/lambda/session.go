@@ -142,6 +142,10 @@ func (s *session) lastWords() {
 	}
 }
 
+// Started returns zero: where a bootstrap ends and the function begins is its own
+// matter.
+func (s *session) Started() time.Duration { return 0 }
+
 // Done is closed when the bootstrap has ended.
 func (s *session) Done() <-chan struct{} { return s.proc.Done() }
 

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"time"
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
@@ -29,6 +30,9 @@ func (s *stillbornSession) Ready(context.Context) error { return s.err }
 func (s *stillbornSession) Invoke(context.Context, *invocation.Invocation) (*invocation.Result, error) {
 	return nil, s.err
 }
+
+// Started returns zero.
+func (s *stillbornSession) Started() time.Duration { return 0 }
 
 // Done is closed from the start.
 func (s *stillbornSession) Done() <-chan struct{} { return s.done }

@@ -190,6 +190,9 @@ func (s *session) write(ctx context.Context, kind uint8, number uint32, meta, pa
 	return err
 }
 
+// Started implements [runtimeapi.Session].
+func (s *session) Started() time.Duration { return 0 }
+
 // Done implements [runtimeapi.Session]. It is also closed by Close.
 func (s *session) Done() <-chan struct{} { return s.done }
 
