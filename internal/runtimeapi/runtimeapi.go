@@ -6,6 +6,7 @@ package runtimeapi
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mayfly.dev/mayfly/internal/function"
@@ -77,9 +78,7 @@ type Line struct {
 }
 
 // Session is a conversation with started user code. Invoke may be called from as
-// many goroutines at once as the version's concurrency allows, and from so many
-// more as a [Pipeliner] takes ahead. User code begins invocations in the order of
-// the calls.
+// many goroutines at once as the version's concurrency allows.
 type Session interface {
 	// Ready waits for the end of the init phase. It returns nil, an [*InitError]
 	// if user code reported that its init failed, an [*ExitError] if it ended, or
@@ -102,14 +101,24 @@ type Session interface {
 }
 
 // Pipeliner is a session that takes invocations before their turn, so that the
-// next one is there when user code has answered the last. They are begun one
-// after the other: when user code ends, all but the first of those without an
-// answer, counted in the order of the calls, have not begun.
+// next one is there when user code has answered the last.
 type Pipeliner interface {
 	// Ahead is how many invocations may wait in the session beside those that run;
 	// 0: none.
 	Ahead() int
+	// InvokeInLine is Invoke for as many callers more. The session calls begun, at
+	// most once and never after it has returned, when user code may begin the
+	// invocation: at once, or when those before it have been answered. begun must
+	// not block. When the conversation ends before that, whatever ended it,
+	// InvokeInLine returns [ErrNotBegun] and user code has not seen the invocation
+	// and never will; a call that had begun gets what Invoke returns. A ctx that ends
+	// before its call has begun ends the session, as it does after.
+	InvokeInLine(ctx context.Context, inv *invocation.Invocation, begun func()) (*invocation.Result, error)
 }
+
+// ErrNotBegun says that user code has not seen an invocation: another
+// environment can run it.
+var ErrNotBegun = errors.New("the invocation had not begun when its environment ended")
 
 // InitError is a failure of user code's init phase, as it reported it.
 type InitError struct {
