@@ -47,6 +47,9 @@ type Invocation struct {
 	Deadline time.Time
 	// WantLogTail asks for Result.LogTail.
 	WantLogTail bool
+	// FailFast refuses the call at the function's reserved concurrency instead of
+	// having it wait in the function's queue, as the AWS API does.
+	FailFast bool
 }
 
 // The values of Result.FunctionError, as the AWS API spells them.
