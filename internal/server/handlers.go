@@ -35,6 +35,7 @@ func (n *node) controlHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", n.ready)
 	mux.Handle("GET /metrics", n.metrics.handler())
 	mux.Handle("/v1/", api)
+	mux.Handle("GET "+profilesPath, profiles{n.keys})
 	return byPath{mux: mux, rest: cloud}
 }
 
