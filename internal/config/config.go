@@ -41,9 +41,23 @@ type Config struct {
 	// InitTimeout is how long the init phase of an execution environment may take before the invocation that waits for it fails. A function whose own timeout is longer has that long.
 	InitTimeout time.Duration `key:"init_timeout" default:"10s" min:"100ms" max:"15m"`
 	// IdleTimeout is how long an execution environment that serves nothing is kept. A function may set its own.
+	// With keep_warm at histogram it holds for functions whose calls show no pattern yet.
 	IdleTimeout time.Duration `key:"idle_timeout" default:"5m" min:"1s" max:"24h"`
+	// KeepWarm is how the node decides how long environments of functions without an idle timeout of their own are kept.
+	// With histogram it follows the times that have passed between the calls of each function, and starts an environment again shortly before the next call is likely; with fixed it is idle_timeout for all.
+	KeepWarm string `key:"keep_warm" default:"histogram" enum:"histogram,fixed"`
+	// FreezeAfter is how long an environment is idle before its processes are stopped, so that it takes no CPU time until its next call; 0 never stops them.
+	FreezeAfter time.Duration `key:"freeze_after" default:"1s" min:"0s" max:"24h"`
+	// Stems is whether the node keeps runtimes started in sandboxes that belong to no function yet, for faster cold starts. Their number follows demand.
+	Stems string `key:"stems" default:"auto" enum:"auto,off"`
+	// StemMemory is how much memory those may take together: a size, or a share of the machine's memory. It is part of memory, and functions that need it get it first.
+	StemMemory Memory `key:"stem_memory" default:"10%" min:"32MiB"`
 	// MaxConcurrency is how many invocations the node runs at the same time. Further ones are throttled.
 	MaxConcurrency int `key:"max_concurrency" default:"1000" min:"1" max:"100000"`
+	// MaxQueue is how many invocations of one function may wait for an environment. Further ones are throttled.
+	MaxQueue int `key:"max_queue" default:"1000" min:"1" max:"1000000"`
+	// QueueTimeout is how long an invocation may wait for an environment before it is throttled. A function may set its own.
+	QueueTimeout time.Duration `key:"queue_timeout" default:"30s" min:"100ms" max:"15m"`
 	// MaxEnvironments is how many execution environments one function may have at the same time; 0 means no bound but those of the node.
 	MaxEnvironments int `key:"max_environments" default:"0" min:"0" max:"100000"`
 	// Memory is how much memory all execution environments may take together: a size, or a share of the machine's memory (of the control group's, if that has less).
