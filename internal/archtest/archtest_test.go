@@ -18,7 +18,7 @@ const module = "mayfly.dev/mayfly/"
 var rows = [][]string{
 	{"internal/fault"},
 	{"internal/function", "internal/archive"},
-	{"internal/invocation", "internal/engine", "internal/sandbox", "internal/language", "internal/auth"},
+	{"internal/invocation", "internal/engine", "internal/sandbox", "internal/language", "internal/auth", "internal/autoscaler"},
 	{"internal/runtimeapi", "internal/catalog", "internal/telemetry"},
 	{"internal/environment"},
 	{"internal/pool"},
