@@ -56,21 +56,29 @@ func Environ(v *function.Version, p Params) map[string]string {
 	return env
 }
 
+// Fixed returns the variables that all versions of an interpreter begin with:
+// what a runtime can be started with before it is known which version it will
+// serve.
+func Fixed(in language.Interpreter) map[string]string {
+	env := map[string]string{
+		"PATH":            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+		"LANG":            "en_US.UTF-8",
+		"TZ":              ":UTC",
+	}
+	if in.Prefix != "" {
+		env["PATH"] = path.Dir(in.Path) + ":" + env["PATH"]
+	}
+	return env
+}
+
 // unreserved returns the variables that a user may replace.
 func unreserved(v *function.Version, p Params) map[string]string {
-	env := map[string]string{
-		"PATH":                     "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-		"LD_LIBRARY_PATH":          "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
-		"LANG":                     "en_US.UTF-8",
-		"TZ":                       ":UTC",
-		"AWS_LAMBDA_LOG_FORMAT":    v.LogFormat,
-		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-		// Nobody listens there: an X-Ray SDK's datagrams stay in the sandbox.
-		"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
-	}
-	if p.Interpreter.Prefix != "" {
-		env["PATH"] = path.Dir(p.Interpreter.Path) + ":" + env["PATH"]
-	}
+	env := Fixed(p.Interpreter)
+	env["AWS_LAMBDA_LOG_FORMAT"] = v.LogFormat
+	env["AWS_XRAY_CONTEXT_MISSING"] = "LOG_ERROR"
+	// Nobody listens there: an X-Ray SDK's datagrams stay in the sandbox.
+	env["AWS_XRAY_DAEMON_ADDRESS"] = "127.0.0.1:2000"
 	if p.Endpoint != "" {
 		env["AWS_ENDPOINT_URL"] = p.Endpoint
 	}

@@ -52,3 +52,28 @@ func BenchmarkColdInvoke(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBind is from a started stem to the first answer, without a sandbox.
+func BenchmarkBind(b *testing.B) {
+	for family, s := range hello {
+		b.Run(string(family), func(b *testing.B) {
+			s.adapter = newAdapter(b)
+			if err := s.adapter.Prepare(b.Context(), interpreter(b, family)); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				b.StopTimer()
+				p := plant(b, s)
+				b.StartTimer()
+				d := p.bind(b, s)
+				if err := d.ready(); err != nil {
+					b.Fatal(err)
+				}
+				d.call(`{"name":"world"}`)
+				b.StopTimer()
+				d.stop()
+				b.StartTimer()
+			}
+		})
+	}
+}

@@ -29,6 +29,7 @@ const (
 	frameResult    = 5 // runtime: its answer
 	frameError     = 6 // runtime: its failure
 	frameLog       = 7 // runtime: one log line or event
+	frameStarted   = 8 // runtime: it runs and waits for an init frame
 )
 
 const (
@@ -109,7 +110,7 @@ func (d *decoder) check(f *frame, length, meta int64) error {
 	}
 	known := uint8(0)
 	switch f.kind {
-	case frameReady, frameInitError, frameResult:
+	case frameStarted, frameReady, frameInitError, frameResult:
 	case frameError:
 		known = flagFatal
 	case frameLog:

@@ -73,7 +73,7 @@ func TestDecoderRefuses(t *testing.T) {
 		{"more meta than length", header(1, 2, frameResult, 0, 0), errProtocol},
 		{"too much meta", header(maxMetaBytes+1, maxMetaBytes+1, frameResult, 0, 0), errProtocol},
 		{"too long a log line", header(maxLogBytes+9, 8, frameLog, 0, 0), errProtocol},
-		{"unknown type", header(0, 0, 8, 0, 0), errProtocol},
+		{"unknown type", header(0, 0, 9, 0, 0), errProtocol},
 		{"type zero", header(0, 0, 0, 0, 0), errProtocol},
 		{"a frame of the platform's", header(0, 0, frameInvoke, 0, 0), errProtocol},
 		{"unknown flag", header(0, 0, frameResult, 1, 0), errProtocol},

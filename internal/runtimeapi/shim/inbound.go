@@ -36,6 +36,9 @@ func (s *session) read() {
 
 func (s *session) handle(f *frame) error {
 	switch f.kind {
+	case frameStarted:
+		s.hasStarted()
+		return nil
 	case frameReady:
 		s.initialized(nil)
 		return nil
@@ -45,6 +48,19 @@ func (s *session) handle(f *frame) error {
 		return s.logged(f)
 	default:
 		return s.answered(f)
+	}
+}
+
+// hasStarted notes that the runtime runs; that it says so again counts for
+// nothing.
+func (s *session) hasStarted() {
+	select {
+	case <-s.started:
+	default:
+		if !s.begun.IsZero() {
+			s.took = time.Since(s.begun)
+		}
+		close(s.started)
 	}
 }
 

@@ -10,31 +10,29 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"mayfly.dev/mayfly/internal/runtimeapi"
 	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
 )
 
-// initMeta is the meta of an init frame. It carries all that binds a started
+// initFrame is the meta of an init frame. It carries all that binds a started
 // runtime to a version, so that the runtime may be older than the binding.
-type initMeta struct {
+type initFrame struct {
 	Handler  string            `json:"handler"`
 	TaskRoot string            `json:"taskRoot"`
 	OptRoot  string            `json:"optRoot"`
 	Env      map[string]string `json:"env"`
+	// TimeoutMillis is how long an invocation may take that waited in the
+	// runtime for its turn: its deadline was reckoned too early.
+	TimeoutMillis int64 `json:"timeout"`
 }
 
-// Launch implements [runtimeapi.Adapter].
-func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Launch) (runtimeapi.Session, error) {
-	args, err := command(l.Interpreter)
-	if err != nil {
-		return nil, err
-	}
-	w := newWhereabouts(sb)
-	env := w.env(l.Env)
-	meta, err := json.Marshal(initMeta{
-		Handler: l.Version.Handler, TaskRoot: w.path(taskDir), OptRoot: w.path(optDir), Env: env,
+func initMeta(l runtimeapi.Launch, at whereabouts) ([]byte, error) {
+	meta, err := json.Marshal(initFrame{
+		Handler: l.Version.Handler, TaskRoot: at.path(taskDir), OptRoot: at.path(optDir), Env: at.env(l.Env),
+		TimeoutMillis: l.Version.Timeout.Milliseconds(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the init frame: %w", err)
@@ -42,11 +40,27 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 	if len(meta) > maxMetaBytes {
 		return nil, fmt.Errorf("the environment variables take %d bytes, more than %d", len(meta), maxMetaBytes)
 	}
-	args[len(args)-1] = w.path(args[len(args)-1])
-	s, err := a.run(ctx, sb, l, sandbox.Command{Path: args[0], Args: args, Env: environ(env), Dir: taskDir})
+	return meta, nil
+}
+
+// Launch implements [runtimeapi.Adapter].
+func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Launch) (runtimeapi.Session, error) {
+	at := newWhereabouts(sb)
+	cmd, err := command(l.Interpreter, at, startEnv(l.Interpreter, l.Env))
+	if err != nil {
+		return nil, err
+	}
+	meta, err := initMeta(l, at)
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	s, err := a.run(ctx, sb, l.Environment, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", l.Interpreter.Path, err)
 	}
+	s.begun = begun
+	s.bind(l)
 	s.start()
 	if err := s.write(ctx, frameInit, 0, meta, nil); err != nil && ctx.Err() != nil {
 		s.kill()
@@ -57,9 +71,9 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 
 // run starts the process and returns its session, whose goroutines do not run
 // yet.
-func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Launch, cmd sandbox.Command) (_ *session, err error) {
+func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, environment string, cmd sandbox.Command) (_ *session, err error) {
 	s := &session{
-		log: a.log.With("environment", l.Environment), emit: l.Output,
+		log: a.log.With("environment", environment), started: make(chan struct{}),
 		ready: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 		pending: make(map[uint32]*call),
 	}
@@ -68,7 +82,7 @@ func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.Laun
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, socket.Close()) }() // the runtime has it by then
-	out, err := output.New(output.Config{Emit: l.Output, Request: s.current})
+	out, err := output.New(output.Config{Emit: s.emit, Request: s.current})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -41,7 +41,19 @@ func (w whereabouts) env(vars map[string]string) map[string]string {
 	if w.mapper == nil {
 		return vars
 	}
-	mapped := map[string]string{"TMPDIR": w.path("/tmp")}
+	mapped := w.paths(vars)
+	if _, ok := mapped["TMPDIR"]; !ok {
+		mapped["TMPDIR"] = w.path("/tmp")
+	}
+	return mapped
+}
+
+// paths returns vars with the paths that they name; vars itself is not changed.
+func (w whereabouts) paths(vars map[string]string) map[string]string {
+	if w.mapper == nil {
+		return vars
+	}
+	mapped := make(map[string]string, len(vars)+1)
 	maps.Copy(mapped, vars)
 	for _, name := range pathVars {
 		if list := mapped[name]; list != "" {

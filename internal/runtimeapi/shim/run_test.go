@@ -118,12 +118,9 @@ func newAdapter(tb testing.TB) *shim.Adapter {
 	return a
 }
 
-func deploy(tb testing.TB, s spec) *deployed {
+// launch returns what an adapter is told of a function.
+func (s spec) launch(tb testing.TB, output func(runtimeapi.Line)) runtimeapi.Launch {
 	tb.Helper()
-	adapter := s.adapter
-	if adapter == nil {
-		adapter = newAdapter(tb)
-	}
 	in := interpreter(tb, s.family)
 	v := &function.Version{Function: "hello", Number: function.Latest}
 	v.Settings = function.Settings{Runtime: string(s.family) + "99", Handler: s.handler, Env: s.env}
@@ -131,13 +128,22 @@ func deploy(tb testing.TB, s spec) *deployed {
 		v.LogFormat = "JSON"
 	}
 	v.Fill()
-	d := &deployed{t: tb, output: &transcript{}, sandbox: newSandbox(tb, adapter.Mounts(in), writeFiles(tb, s.files))}
-	var err error
-	d.session, err = adapter.Launch(tb.Context(), d.sandbox, runtimeapi.Launch{
-		Environment: "e1", Version: v, Interpreter: in, Output: d.output.add,
+	return runtimeapi.Launch{
+		Environment: "e1", Version: v, Interpreter: in, Output: output,
 		Env: runtimeapi.Environ(v, runtimeapi.Params{Environment: "e1", Region: "us-east-1", Interpreter: in}),
-	})
-	if err != nil {
+	}
+}
+
+func deploy(tb testing.TB, s spec) *deployed {
+	tb.Helper()
+	if s.adapter == nil {
+		s.adapter = newAdapter(tb)
+	}
+	d := &deployed{t: tb, output: &transcript{}}
+	l := s.launch(tb, d.output.add)
+	d.sandbox = newSandbox(tb, s.adapter.Mounts(l.Interpreter), writeFiles(tb, s.files))
+	var err error
+	if d.session, err = s.adapter.Launch(tb.Context(), d.sandbox, l); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(d.stop)

@@ -103,6 +103,12 @@ func writeFiles(tb testing.TB, files map[string]string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	fill(tb, dir, files)
+	return dir
+}
+
+func fill(tb testing.TB, dir string, files map[string]string) {
+	tb.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), fs.ModePerm); err != nil {
@@ -112,5 +118,11 @@ func writeFiles(tb testing.TB, files map[string]string) string {
 			tb.Fatal(err)
 		}
 	}
-	return dir
+}
+
+func makeExecutable(tb testing.TB, path string) {
+	tb.Helper()
+	if err := os.Chmod(path, 0o755); err != nil {
+		tb.Fatal(err)
+	}
 }

@@ -25,10 +25,16 @@ type session struct {
 	conn    *net.UnixConn
 	process sandbox.Process
 	out     *output.Output
-	emit    func(runtimeapi.Line)
+
+	// launch is what the runtime is bound to; nil: it is a stem still.
+	launch atomic.Pointer[runtimeapi.Launch]
 
 	// request is the invocation that raw output is tagged with; nil: none.
 	request atomic.Pointer[string]
+
+	begun   time.Time     // of the launch; zero for a stem
+	took    time.Duration // to the start; final when started is closed
+	started chan struct{} // closed when the runtime runs
 
 	ready     chan struct{} // closed when readyErr is final
 	readyErr  error
@@ -64,6 +70,19 @@ func (s *session) start() {
 	s.running.Go(func() { defer close(frames); s.read() })
 	s.out.Begin()
 	s.running.Go(func() { s.watch(frames) })
+}
+
+// bind notes the version that the runtime will serve.
+func (s *session) bind(l runtimeapi.Launch) { s.launch.Store(&l) }
+
+// emit hands over a line. What a runtime without a version says comes from the
+// interpreter, and is of use if it does not start.
+func (s *session) emit(line runtimeapi.Line) {
+	if l := s.launch.Load(); l != nil {
+		l.Output(line)
+		return
+	}
+	s.log.Warn("a runtime that serves no version yet printed", "stream", line.Stream, "text", fmt.Sprintf("%.300s", line.Text))
 }
 
 // Ready implements [runtimeapi.Session].
@@ -191,7 +210,14 @@ func (s *session) write(ctx context.Context, kind uint8, number uint32, meta, pa
 }
 
 // Started implements [runtimeapi.Session].
-func (s *session) Started() time.Duration { return 0 }
+func (s *session) Started() time.Duration {
+	select {
+	case <-s.started:
+		return s.took
+	default:
+		return 0
+	}
+}
 
 // Done implements [runtimeapi.Session]. It is also closed by Close.
 func (s *session) Done() <-chan struct{} { return s.done }

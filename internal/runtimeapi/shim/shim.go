@@ -67,16 +67,19 @@ func (a *Adapter) Mounts(in language.Interpreter) []sandbox.Mount {
 	return mounts
 }
 
-// command returns the interpreter's arguments, the program's name first.
-func command(in language.Interpreter) ([]string, error) {
+// command returns what starts an interpreter with its shim.
+func command(in language.Interpreter, at whereabouts, env map[string]string) (sandbox.Command, error) {
+	var args []string
 	switch in.Family {
 	case language.Node:
-		return []string{in.Path, path.Join(runtimeDir, "node", "bootstrap.js")}, nil
+		args = []string{in.Path, path.Join(runtimeDir, "node", "bootstrap.js")}
 	case language.Python:
 		// -S: the machine's .pth files are none of the function's business and
 		// cost up to 35 ms; the shim appends the site directories itself.
-		return []string{in.Path, "-S", path.Join(runtimeDir, "python", "bootstrap.py")}, nil
+		args = []string{in.Path, "-S", path.Join(runtimeDir, "python", "bootstrap.py")}
 	default:
-		return nil, fmt.Errorf("no shim serves the language %q", in.Family)
+		return sandbox.Command{}, fmt.Errorf("no shim serves the language %q", in.Family)
 	}
+	args[len(args)-1] = at.path(args[len(args)-1])
+	return sandbox.Command{Path: args[0], Args: args, Env: environ(at.paths(env)), Dir: taskDir}, nil
 }

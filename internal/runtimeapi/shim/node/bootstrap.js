@@ -124,9 +124,8 @@ function sendError(kind, flags, number, error) {
 
 async function init({ handler: name, taskRoot, env }) {
   adopt(env);
-  if (process.cwd() !== taskRoot) {
-    process.chdir(taskRoot);
-  }
+  // Also if it is there by name: the directory may have been mounted meanwhile.
+  process.chdir(taskRoot);
   patchConsole(env);
   fixed = constants();
   try {
@@ -140,7 +139,6 @@ async function init({ handler: name, taskRoot, env }) {
 
 /** Makes env the whole environment of this process. */
 function adopt(env) {
-  const searched = process.env.NODE_PATH;
   for (const name of Object.keys(process.env)) {
     if (!Object.hasOwn(env, name)) {
       delete process.env[name];
@@ -151,9 +149,7 @@ function adopt(env) {
       process.env[name] = value;
     }
   }
-  if (env.NODE_PATH !== searched) {
-    require('module')._initPaths(); // it was read when the process started
-  }
+  require('module')._initPaths(); // of NODE_PATH and HOME as they were before
 }
 
 function initFailed(error, status) {
@@ -202,3 +198,4 @@ process.on('unhandledRejection', (reason) => {
 process.on('beforeExit', () => running?.loopEmpty());
 
 const socket = listen(onFrame);
+send(type.STARTED, 0, 0, '', '');

@@ -14,7 +14,7 @@ const FD = 3;
 const HEADER = 16;
 const READ_BYTES = 64 * 1024;
 
-const type = { INIT: 1, READY: 2, INIT_ERROR: 3, INVOKE: 4, RESULT: 5, ERROR: 6, LOG: 7 };
+const type = { INIT: 1, READY: 2, INIT_ERROR: 3, INVOKE: 4, RESULT: 5, ERROR: 6, LOG: 7, STARTED: 8 };
 const flag = { STDERR: 1, FATAL: 1 };
 
 let scratch = Buffer.allocUnsafeSlow(64 * 1024);

@@ -10,7 +10,7 @@ import os
 FD = 3
 HEADER = 16
 
-INIT, READY, INIT_ERROR, INVOKE, RESULT, ERROR, LOG = range(1, 8)
+INIT, READY, INIT_ERROR, INVOKE, RESULT, ERROR, LOG, STARTED = range(1, 9)
 STDERR = 1  # flag of a log frame
 FATAL = 1  # flag of an error frame
 

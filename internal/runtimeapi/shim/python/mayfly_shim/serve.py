@@ -3,6 +3,7 @@
 import builtins
 import os
 import sys
+import time
 
 from . import codec, context, failure, frames, load, logs, output
 from .failure import RuntimeFailure
@@ -12,6 +13,7 @@ def main():
     """Serves until the platform closes the conversation."""
     os.set_inheritable(frames.FD, False)
     output.install()
+    frames.send(frames.STARTED, 0, 0, b"", b"")
     kind, _, meta, _ = frames.receive()
     if kind != frames.INIT:
         os._exit(1)
@@ -40,12 +42,15 @@ def _init(meta):
 
 def _adopt(env):
     """Makes env the whole environment of this process."""
+    zone = os.environ.get("TZ")
     for name in list(os.environ):
         if name not in env:
             del os.environ[name]
     for name, value in env.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+    if env.get("TZ") != zone:
+        time.tzset()
 
 
 def _invoke(handler, number, meta, payload):
