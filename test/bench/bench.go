@@ -26,6 +26,7 @@ type bench struct {
 	node, python    language.Interpreter
 
 	running *node // nil until a section needs it
+	goals   []Goal
 }
 
 // newBench builds and finds all that is measured. The caller closes it.

@@ -16,23 +16,28 @@ import (
 // serveArgument makes this program the direct server in Go.
 const serveArgument = "serve-hello"
 
-// serveHello serves with net/http until its standard input ends.
+// serveHello serves hello with net/http.
 func serveHello() error {
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "hello")
+	}))
+}
+
+// serve serves h with net/http until standard input ends, after it has printed its
+// address.
+func serve(h http.Handler) error {
 	var config net.ListenConfig
 	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stdout, l.Addr())
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = io.WriteString(w, "hello")
-	})}
 	go func() { // ends with the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	return server.Serve(l)
+	return (&http.Server{ReadHeaderTimeout: time.Minute, Handler: h}).Serve(l)
 }
 
 // direct is a server that functions are compared with, in a process of its own.
@@ -46,7 +51,7 @@ type direct struct {
 // startDirect runs a server that prints its address.
 func startDirect(ctx context.Context, program string, args ...string) (*direct, error) {
 	running, cancel := context.WithCancel(ctx)
-	s := &direct{cmd: exec.CommandContext(running, program, args...), cancel: cancel}
+	s := &direct{cmd: exec.CommandContext(running, program, args...), cancel: cancel} //nolint:gosec // this program and interpreters that were found
 	if _, err := s.cmd.StdinPipe(); err != nil { // which ends with us
 		cancel()
 		return nil, err

@@ -92,20 +92,20 @@ func (n *node) deploy(ctx context.Context, name string, k kind) error {
 	return nil
 }
 
-// publish deploys a function and gives it a URL, whose host name is returned.
-func (n *node) publish(ctx context.Context, name string, k kind) (host string, err error) {
+// publish deploys a function and gives it a URL, at which it is served.
+func (n *node) publish(ctx context.Context, name string, k kind) (target, error) {
 	if err := n.deploy(ctx, name, k); err != nil {
-		return "", err
+		return target{}, err
 	}
 	u, err := n.PutURL(ctx, name, wire.URLSpec{})
 	if err != nil {
-		return "", err
+		return target{}, err
 	}
 	address, err := url.Parse(u.Address)
 	if err != nil {
-		return "", err
+		return target{}, err
 	}
-	return address.Host, nil
+	return target{address: n.gateway, host: address.Host}, nil
 }
 
 // call invokes a function whose answer must be a success.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -20,109 +17,141 @@ type target struct {
 	host    string // of the Host header
 }
 
-// burst is what a load found.
-type burst struct {
-	latencies []time.Duration
-	elapsed   time.Duration
+// work is what a load does.
+type work struct {
+	connections int
+	// The load ends after duration, or after so many requests if that is set.
+	duration time.Duration
+	requests int
+	// rate sends so many requests a second whatever the answers do, and counts a
+	// request's time from when it was due; with 0 each connection sends its next
+	// request when it has the answer to the one before.
+	rate float64
+	// timing asks for the phases of each call.
+	timing bool
 }
 
-// load sends GET requests over so many keep-alive connections, each as soon as the
-// one before it was answered, until d is over. It is written by hand on plain
-// connections, because it shares the machine with what it measures. Every answer
-// must have the status 200 and the body "hello".
-func load(ctx context.Context, t target, connections int, d time.Duration) (*burst, error) {
-	conns, err := dial(ctx, t, connections)
-	defer func() {
-		for _, c := range conns {
-			_ = c.Close() // nobody is there to care
-		}
-	}()
+// burst is what a load found.
+type burst struct {
+	// latencies are those of answers with the status 200 and the body "hello", all
+	// others are failures, of which fault is the first.
+	latencies []time.Duration
+	failures  int
+	fault     error
+	// timings are the Server-Timing headers, if work asked for them.
+	timings []string
+	elapsed time.Duration
+}
+
+// load does w. Failures of single requests are counted; err is that of a load
+// which could not be done.
+func load(ctx context.Context, t target, w work) (*burst, error) {
+	l, err := newLoader(t, w)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range conns {
-			_ = c.SetDeadline(time.Unix(1, 0))
-		}
-	})
-	defer stop()
-	var clients sync.WaitGroup
-	found := make([][]time.Duration, connections)
-	errs := make([]error, connections)
+	return l.run(ctx)
+}
+
+// flawless is load for a target that must not fail.
+func flawless(ctx context.Context, t target, w work) (*burst, error) {
+	b, err := load(ctx, t, w)
+	if err == nil && b.failures > 0 {
+		err = fmt.Errorf("%d of %d requests failed, the first one with: %w", b.failures, b.failures+len(b.latencies), b.fault)
+	}
+	return b, err
+}
+
+// once sends one request on a connection of its own and reads the answer, whose
+// body must be "hello". path begins with a slash.
+func once(ctx context.Context, t target, path string) (took time.Duration, timing string, err error) {
 	begun := time.Now()
-	for i, c := range conns {
-		clients.Go(func() { found[i], errs[i] = drive(c, t.host, begun.Add(d)) })
-	}
-	clients.Wait()
-	b := &burst{elapsed: time.Since(begun)}
-	for _, f := range found {
-		b.latencies = append(b.latencies, f...)
-	}
-	return b, errors.Join(errs...)
-}
-
-func dial(ctx context.Context, t target, n int) (conns []net.Conn, err error) {
 	var d net.Dialer
-	for range n {
-		c, err := d.DialContext(ctx, "tcp", t.address)
-		if err != nil {
-			return conns, err
-		}
-		conns = append(conns, c)
-	}
-	return conns, nil
-}
-
-// drive is one connection's part.
-func drive(c net.Conn, host string, until time.Time) (latencies []time.Duration, err error) {
-	request := []byte("GET / HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
-	r := bufio.NewReader(c)
-	for now := time.Now(); now.Before(until); {
-		if _, err := c.Write(request); err != nil {
-			return latencies, err
-		}
-		if err := expectHello(r); err != nil {
-			return latencies, err
-		}
-		done := time.Now()
-		latencies = append(latencies, done.Sub(now))
-		now = done
-	}
-	return latencies, nil
-}
-
-// expectHello reads an answer.
-func expectHello(r *bufio.Reader) error {
-	status, err := r.ReadSlice('\n')
+	conn, err := d.DialContext(ctx, "tcp", t.address)
 	if err != nil {
-		return fmt.Errorf("read the status line: %w", err)
+		return 0, "", err
 	}
-	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("the answer is %q", status)
+	defer conn.Close() //nolint:errcheck // nothing is left to lose
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := conn.Write(request(t, path, true)); err != nil {
+		return 0, "", err
 	}
-	length := -1
+	buffer, n := make([]byte, maxAnswer), 0
 	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return fmt.Errorf("read a header: %w", err)
-		}
-		name, value, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(":"))
-		if !ok {
-			break
-		}
-		if strings.EqualFold(string(name), "content-length") {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return fmt.Errorf("read Content-Length: %w", err)
-			}
+		m, err := conn.Read(buffer[n:])
+		n += m
+		took = time.Since(begun)
+		a, ok := parse(buffer[:n])
+		switch {
+		case ok:
+			return took, a.timing, a.err()
+		case errors.Is(err, io.EOF) || m == 0 && err == nil:
+			return 0, "", fmt.Errorf("the answer is cut off: %q", buffer[:n])
+		case err != nil:
+			return 0, "", err
 		}
 	}
-	const hello = "hello"
-	if length != len(hello) {
-		return fmt.Errorf("the answer has a body of %d bytes, want %d", length, len(hello))
+}
+
+func request(t target, path string, timing bool) []byte {
+	head := "GET " + path + " HTTP/1.1\r\nHost: " + t.host + "\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+	if timing {
+		head += "Mayfly-Timing: 1\r\n"
 	}
-	var body [len(hello)]byte
-	if _, err := io.ReadFull(r, body[:]); err != nil || string(body[:]) != hello {
-		return fmt.Errorf("the answer is %q: %w", body, err)
+	return []byte(head + "\r\n")
+}
+
+// maxAnswer bounds an answer's head and body.
+const maxAnswer = 8 << 10
+
+// answer is a whole HTTP answer.
+type answer struct {
+	status int
+	body   []byte // of the buffer that was parsed
+	timing string
+}
+
+// err says what is wrong with an answer that should be hello.
+func (a answer) err() error {
+	if a.status != 200 || string(a.body) != "hello" {
+		return fmt.Errorf("the answer is %d: %.200q", a.status, a.body)
 	}
 	return nil
+}
+
+var headEnd = []byte("\r\n\r\n")
+
+// parse reads an answer that says its length; ok is false until it is whole. One
+// that does not say it, or is no HTTP, has the status 0.
+func parse(b []byte) (a answer, ok bool) {
+	head, body, found := bytes.Cut(b, headEnd)
+	if !found {
+		return a, len(b) >= maxAnswer
+	}
+	status, head, _ := bytes.Cut(head, headEnd[:2])
+	length := -1
+	for len(head) > 0 {
+		var line []byte
+		line, head, _ = bytes.Cut(head, headEnd[:2])
+		colon := bytes.IndexByte(line, ':')
+		switch {
+		case colon == len("content-length") && bytes.EqualFold(line[:colon], []byte("content-length")):
+			if n, err := strconv.Atoi(string(bytes.TrimSpace(line[colon+1:]))); err == nil {
+				length = n
+			}
+		case colon == len("server-timing") && bytes.EqualFold(line[:colon], []byte("server-timing")):
+			a.timing = string(bytes.TrimSpace(line[colon+1:]))
+		}
+	}
+	if len(status) < len("HTTP/1.1 200") || length < 0 {
+		a.body = b
+		return a, true
+	}
+	if len(body) < length && len(b) < maxAnswer {
+		return a, false
+	}
+	a.status, _ = strconv.Atoi(string(status[9:12]))
+	a.body = body
+	return a, true
 }

@@ -30,8 +30,13 @@ import (
 const limit = 3 * time.Minute
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == serveArgument {
-		exit(serveHello())
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case serveArgument:
+			exit(serveHello())
+		case watchdogArgument:
+			exit(watchdog(os.Args[2:]))
+		}
 	}
 	exit(enter(run))
 }
@@ -128,6 +133,10 @@ func (b *bench) report(ctx context.Context, w io.Writer, chosen []section, asJSO
 		if !asJSON {
 			t.markdown(w)
 		}
+	}
+	r.Goals = b.goals
+	if !asJSON {
+		goalsMarkdown(w, b.goals)
 	}
 	if asJSON {
 		e := json.NewEncoder(w)

@@ -42,7 +42,7 @@ func (t *Table) memoryRow(name string, m memory, n float64) {
 // environments starts n environments, each of a function of its own, and sums
 // their memory up.
 func (b *bench) environments(ctx context.Context, name string, k kind, n int) (sum memory, err error) {
-	before, err := children(b.running.pid)
+	before, err := below(b.running.pid)
 	if err != nil {
 		return sum, err
 	}
@@ -55,7 +55,7 @@ func (b *bench) environments(ctx context.Context, name string, k kind, n int) (s
 			return sum, err
 		}
 	}
-	after, err := children(b.running.pid)
+	after, err := below(b.running.pid)
 	if err != nil {
 		return sum, err
 	}

@@ -22,7 +22,7 @@ func stat(pid int) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	const known = 13
+	const known = 15
 	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	if len(fields) < known {
 		return nil, errors.New("/proc/<pid>/stat is cut off")
@@ -30,38 +30,78 @@ func stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
-// processorTime returns what a process has used.
-func processorTime(pid int) (time.Duration, error) {
-	fields, err := stat(pid)
-	if err != nil {
-		return 0, err
-	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, err
+// process is one of a tree. own is its processor time, ended that of its children
+// which have ended.
+type process struct {
+	pid, parent int
+	own, ended  time.Duration
 }
 
-// children returns the processes whose parent is pid.
-func children(pid int) ([]int, error) {
-	all, err := filepath.Glob("/proc/[0-9]*")
+// tree returns a process and all that descend from it, itself first.
+func tree(root int) ([]process, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
-	var found []int
-	for _, dir := range all {
-		child, err := strconv.Atoi(filepath.Base(dir))
+	children := map[int][]process{}
+	var found []process
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
 		if err != nil {
 			continue
 		}
-		if fields, err := stat(child); err == nil && fields[1] == strconv.Itoa(pid) {
-			found = append(found, child)
+		fields, err := stat(pid)
+		if err != nil {
+			continue // it has ended
+		}
+		p := process{pid: pid}
+		p.parent, _ = strconv.Atoi(fields[1])
+		var ticks [4]int64 // user and system, its own and its ended children's
+		for i := range ticks {
+			if ticks[i], err = strconv.ParseInt(fields[11+i], 10, 64); err != nil {
+				return nil, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
+			}
+		}
+		p.own, p.ended = time.Duration(ticks[0]+ticks[1])*tick, time.Duration(ticks[2]+ticks[3])*tick
+		children[p.parent] = append(children[p.parent], p)
+		if pid == root {
+			found = append(found, p)
 		}
 	}
-	slices.Sort(found)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("there is no process %d", root)
+	}
+	for i := 0; i < len(found); i++ {
+		found = append(found, children[found[i].pid]...)
+	}
 	return found, nil
+}
+
+// processorTime returns what a process has used, and what it has with all that
+// descend from it.
+func processorTime(pid int) (own, whole time.Duration, err error) {
+	all, err := tree(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, p := range all {
+		whole += p.own + p.ended
+	}
+	return all[0].own, whole, nil
+}
+
+// below returns the processes that descend from pid.
+func below(pid int) ([]int, error) {
+	all, err := tree(pid)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, p := range all[1:] {
+		pids = append(pids, p.pid)
+	}
+	slices.Sort(pids)
+	return pids, nil
 }
 
 // memory is what a process takes, in bytes.

@@ -12,6 +12,7 @@ type Report struct {
 	Machine Machine  `json:"machine"`
 	Quick   bool     `json:"quick"`
 	Tables  []*Table `json:"tables"`
+	Goals   []Goal   `json:"goals"`
 }
 
 // Table is the outcome of one section.

@@ -5,3 +5,4 @@ const server = require("http").createServer((request, response) => {
 });
 server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => console.log(`127.0.0.1:${server.address().port}`));
+process.stdin.resume().on("end", () => process.exit()); // whoever started it has ended
