@@ -82,12 +82,12 @@ func (d *deployment) finish(ctx context.Context, s *step, f *wire.Function) erro
 	}
 	t := s.target
 	switch {
-	case !t.whole || text(t.concurrency) == text(f.ReservedConcurrency):
+	case !t.setsReserved || text(t.reserved) == text(f.ReservedConcurrency):
 		return nil
-	case t.concurrency == nil:
+	case t.reserved == nil:
 		return d.client.DeleteConcurrency(ctx, s.name)
 	default:
-		return d.client.PutConcurrency(ctx, s.name, *t.concurrency)
+		return d.client.PutConcurrency(ctx, s.name, *t.reserved)
 	}
 }
 

@@ -6,11 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"mayfly.dev/mayfly/internal/cli/build"
 	"mayfly.dev/mayfly/internal/cli/manifest"
@@ -18,19 +15,6 @@ import (
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/language"
 )
-
-// deployFlags is what the command line says about one function.
-type deployFlags struct {
-	name, runtime, handler, description, architecture string
-	memory, tmp                                       int
-	timeout                                           time.Duration
-	env, egress                                       []string
-	url, noURL                                        bool
-	// These are for apps.
-	only                 []string
-	planOnly, prune, yes bool
-	given                *pflag.FlagSet
-}
 
 func (a *app) deployCommand() *cobra.Command {
 	f := &deployFlags{}
@@ -67,6 +51,12 @@ first, and settings are what the manifest says.`,
 	flags.IntVar(&f.memory, "memory", function.DefaultMemoryMB, "memory in MB")
 	flags.IntVar(&f.tmp, "tmp", function.DefaultEphemeralMB, "size of /tmp in MB")
 	flags.DurationVar(&f.timeout, "timeout", function.DefaultTimeout, "bound of one invocation")
+	flags.DurationVar(&f.idle, "idle", 0, "how long an idle environment is kept; 0s: as the node decides")
+	flags.StringVar(&f.concurrency, "concurrency", "", "cap of the concurrent invocations; 0 stops the function, none removes the cap")
+	flags.IntVar(&f.perEnvironment, "environment-concurrency", 1, "invocations that one environment runs at once")
+	flags.IntVar(&f.minEnvironments, "min-environments", 0, "environments that are kept started, whether there are calls or not")
+	flags.IntVar(&f.maxEnvironments, "max-environments", 0, "bound of the environments; 0: the node's")
+	flags.DurationVar(&f.queueTimeout, "queue-timeout", 0, "how long a call may wait for an environment; 0s: the node's default")
 	flags.StringArrayVar(&f.env, "env", nil, "environment variable K=V; K= removes it (repeatable)")
 	flags.StringSliceVar(&f.egress, "egress", nil, "outgoing traffic: none, internet, or networks in CIDR form")
 	flags.BoolVar(&f.url, "url", false, "give the function a public URL (a new function gets one anyway)")
@@ -78,24 +68,10 @@ first, and settings are what the manifest says.`,
 	cmd.MarkFlagsMutuallyExclusive("url", "no-url")
 	complete(cmd, "runtime", language.Identifiers)
 	complete(cmd, "architecture", func() []string { return []string{"x86_64", "arm64"} })
+	complete(cmd, "concurrency", func() []string { return []string{"none"} })
 	complete(cmd, "egress", func() []string { return []string{"none", "internet"} })
 	a.jsonFlag(cmd)
 	return cmd
-}
-
-// The flags that go with one sort of deployment alone.
-var (
-	singleFlags = []string{"name", "runtime", "handler", "description", "architecture", "memory", "tmp", "timeout", "env", "egress", "url", "no-url"}
-	appFlags    = []string{"only", "prune"}
-)
-
-func (f *deployFlags) refuse(names []string, why string) error {
-	for _, name := range names {
-		if f.given.Changed(name) {
-			return usage("--%s %s", name, why)
-		}
-	}
-	return nil
 }
 
 func (a *app) deploy(ctx context.Context, path string, f *deployFlags) error {
@@ -170,100 +146,11 @@ func (a *app) appTargets(path string, only []string) ([]*target, string, error) 
 		wantURL := f.HasURL()
 		targets = append(targets, &target{
 			name: name, path: app.Path(f), settings: f.Settings(), architecture: f.Architecture, whole: true,
-			tags: withApp(f.Tags, app.Name), url: &wantURL, concurrency: f.Concurrency,
+			tags: withApp(f.Tags, app.Name), url: &wantURL, reserved: f.Concurrency, setsReserved: true,
 			skip: len(only) > 0 && !slices.Contains(only, name),
 		})
 	}
 	return targets, app.Name, nil
-}
-
-// target makes the target of a single function from the flags.
-func (f *deployFlags) target(path string) (*target, error) {
-	t := &target{name: f.name, path: path, architecture: f.architecture}
-	if t.name == "" {
-		var err error
-		if t.name, err = nameOf(path); err != nil {
-			return nil, err
-		}
-	}
-	if err := function.CheckName(t.name); err != nil {
-		return nil, err
-	}
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	t.settings.Runtime, t.settings.Handler = f.runtime, f.handler
-	env, err := f.environment()
-	if err != nil {
-		return nil, err
-	}
-	t.change = func(s *function.Settings) {
-		set(f.given, "description", &s.Description, f.description)
-		set(f.given, "memory", &s.MemoryMB, f.memory)
-		set(f.given, "tmp", &s.EphemeralMB, f.tmp)
-		set(f.given, "timeout", &s.Timeout, f.timeout)
-		set(f.given, "egress", &s.Egress, egressOf(f.egress))
-		env(s)
-	}
-	if f.given.Changed("url") || f.given.Changed("no-url") {
-		want := f.url && !f.noURL
-		t.url = &want
-	}
-	return t, nil
-}
-
-// check refuses what the node would take for something else: a zero stands for
-// the default there, and the words of --egress become a mode.
-func (f *deployFlags) check() error {
-	switch {
-	case f.given.Changed("memory") && f.memory == 0:
-		return usage("--memory 0: use %d to %d", function.MinMemoryMB, function.MaxMemoryMB)
-	case f.given.Changed("tmp") && f.tmp == 0:
-		return usage("--tmp 0: use %d to %d", function.MinEphemeralMB, function.MaxEphemeralMB)
-	case f.given.Changed("timeout") && f.timeout == 0:
-		return usage("--timeout %s: use %s to %s", f.timeout, function.MinTimeout, function.MaxTimeout)
-	}
-	for _, word := range f.egress {
-		mode := function.EgressMode(word)
-		alone := len(f.egress) == 1 && (mode == function.EgressNone || mode == function.EgressInternet)
-		if !alone && !strings.Contains(word, "/") {
-			return usage("--egress %s: write none, internet, or networks in CIDR form, such as 203.0.113.0/24", word)
-		}
-	}
-	return nil
-}
-
-func set[T any](given *pflag.FlagSet, flag string, field *T, value T) {
-	if given.Changed(flag) {
-		*field = value
-	}
-}
-
-// environment returns the change that the --env flags ask for.
-func (f *deployFlags) environment() (func(*function.Settings), error) {
-	for _, pair := range f.env {
-		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
-			return nil, usage("--env %s: write NAME=VALUE", pair)
-		}
-	}
-	return func(s *function.Settings) {
-		for _, pair := range f.env {
-			name, value, _ := strings.Cut(pair, "=")
-			if s.Env == nil {
-				s.Env = map[string]string{}
-			}
-			if s.Env[name] = value; value == "" {
-				delete(s.Env, name)
-			}
-		}
-	}, nil
-}
-
-func egressOf(words []string) function.Egress {
-	if len(words) == 1 && !strings.Contains(words[0], "/") {
-		return function.Egress{Mode: function.EgressMode(words[0])}
-	}
-	return function.Egress{Mode: function.EgressAllow, Allow: words}
 }
 
 // printOutcome says what was done, or with --plan what would be.

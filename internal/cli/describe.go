@@ -89,6 +89,10 @@ func (a *app) printDescription(d *description) error {
 	if f.ReservedConcurrency != nil {
 		line("concurrency", strconv.Itoa(*f.ReservedConcurrency))
 	}
+	line("environments", environmentsText(&s))
+	if s.QueueTimeoutSeconds > 0 {
+		line("queue", "up to "+seconds(s.QueueTimeoutSeconds).String())
+	}
 	line("env", strings.Join(pairs(s.Env), "\n             "))
 	line("tags", strings.Join(pairs(f.Tags), "\n             "))
 	line("code", fmt.Sprintf("%s, sha256 %s", size(f.Code.SizeBytes), f.Code.SHA256))
@@ -105,9 +109,9 @@ func (a *app) printActivity(d *description) error {
 	if len(d.Environments) > 0 {
 		var rows [][]string
 		for _, e := range d.Environments {
-			rows = append(rows, []string{e.ID, e.State, ago(e.Started, now), strconv.Itoa(e.Invocations)})
+			rows = append(rows, []string{e.ID, e.State, ago(e.Started, now), strconv.Itoa(e.Invocations), strconv.Itoa(e.MemoryMB) + " MB"})
 		}
-		if err := a.table([]string{"ID", "STATE", "STARTED", "CALLS"}, rows); err != nil {
+		if err := a.table([]string{"ID", "STATE", "STARTED", "CALLS", "MEMORY"}, rows); err != nil {
 			return err
 		}
 	}
@@ -118,13 +122,37 @@ func (a *app) printActivity(d *description) error {
 	}
 	var rows [][]string
 	for _, r := range d.Invocations {
-		start := "warm"
-		if r.ColdStart {
-			start = "cold, init " + millis(r.InitMs)
-		}
-		rows = append(rows, []string{ago(r.Received, now), r.RequestID, r.Trigger, strings.TrimSpace(r.Outcome + " " + r.ErrorType), millis(r.DurationMs), start})
+		rows = append(rows, []string{ago(r.Received, now), r.RequestID, r.Trigger, strings.TrimSpace(r.Outcome + " " + r.ErrorType), millis(r.DurationMs), start(&r)})
 	}
 	return a.table([]string{"WHEN", "REQUEST ID", "TRIGGER", "OUTCOME", "DURATION", "START"}, rows)
+}
+
+// environmentsText says what the function sets about its environments; empty:
+// nothing beside the node's defaults.
+func environmentsText(s *wire.Settings) string {
+	var parts []string
+	if s.MinEnvironments > 0 {
+		parts = append(parts, fmt.Sprintf("at least %d", s.MinEnvironments))
+	}
+	if s.MaxEnvironments > 0 {
+		parts = append(parts, fmt.Sprintf("at most %d", s.MaxEnvironments))
+	}
+	if s.Concurrency > 1 {
+		parts = append(parts, fmt.Sprintf("%d calls at once in each", s.Concurrency))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// start says how a call found its environment.
+func start(r *wire.Record) string {
+	if !r.ColdStart {
+		return "warm"
+	}
+	took := "cold, " + millis(r.SandboxMs+r.RuntimeMs+r.LoadMs+r.InitMs)
+	if r.ColdStartReason != "" {
+		took += " (" + r.ColdStartReason + ")"
+	}
+	return took
 }
 
 func egressText(e *wire.Egress) string {

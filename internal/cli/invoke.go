@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 )
 
 func (a *app) invokeCommand() *cobra.Command {
-	data, showLog := "", false
+	data, showLog, verbose := "", false, false
 	cmd := &cobra.Command{
 		Use:   "invoke NAME",
 		Short: "Call a function and print what it answers",
@@ -42,11 +43,12 @@ printed on standard output), 2 if the platform could not call it.`,
 			if err != nil {
 				return err
 			}
-			return a.printResult(result, showLog)
+			return a.printResult(result, showLog, verbose)
 		},
 	}
 	cmd.Flags().StringVarP(&data, "data", "d", "{}", "the event: JSON, @FILE, or - for standard input")
 	cmd.Flags().BoolVar(&showLog, "log", false, "print the end of the call's log on standard error")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print how long each phase of the call took on standard error")
 	a.jsonFlag(cmd)
 	return cmd
 }
@@ -78,30 +80,31 @@ func (a *app) payload(data string) ([]byte, error) {
 
 // invoked is the form of --json.
 type invoked struct {
-	RequestID     string  `json:"requestId"`
-	FunctionError string  `json:"functionError,omitempty"`
-	ErrorType     string  `json:"errorType,omitempty"`
-	DurationMs    float64 `json:"durationMs"`
-	InitMs        float64 `json:"initMs,omitempty"`
-	BilledMs      float64 `json:"billedMs"`
-	ColdStart     bool    `json:"coldStart"`
+	RequestID       string  `json:"requestId"`
+	FunctionError   string  `json:"functionError,omitempty"`
+	ErrorType       string  `json:"errorType,omitempty"`
+	QueueMs         float64 `json:"queueMs"`
+	SandboxMs       float64 `json:"sandboxMs,omitempty"`
+	RuntimeMs       float64 `json:"runtimeMs,omitempty"`
+	LoadMs          float64 `json:"loadMs,omitempty"`
+	InitMs          float64 `json:"initMs,omitempty"`
+	DurationMs      float64 `json:"durationMs"`
+	BilledMs        float64 `json:"billedMs"`
+	ColdStart       bool    `json:"coldStart"`
+	ColdStartReason string  `json:"coldStartReason,omitempty"`
 	// Payload is the answer as JSON, PayloadText the answer that is none.
 	Payload     json.RawMessage `json:"payload,omitempty"`
 	PayloadText *string         `json:"payloadText,omitempty"`
 	LogTail     string          `json:"logTail,omitempty"`
 }
 
-func (a *app) printResult(r *client.Result, showLog bool) error {
+func (a *app) printResult(r *client.Result, showLog, verbose bool) error {
 	if err := a.printPayload(r); err != nil {
 		return err
 	}
-	if showLog && !a.json {
+	if (showLog || verbose) && !a.json {
 		fmt.Fprintf(a.Err, "%s", r.LogTail)
-		start := "warm"
-		if r.ColdStart {
-			start = "cold start, init " + round(r.Init)
-		}
-		fmt.Fprintln(a.Err, a.style(a.Err, dim, fmt.Sprintf("%s: %s (%s)", r.RequestID, round(r.Duration), start)))
+		fmt.Fprintln(a.Err, a.style(a.Err, dim, r.RequestID+": "+phases(r)))
 	}
 	if r.FunctionError != "" {
 		return errFunctionFailed
@@ -109,11 +112,24 @@ func (a *app) printResult(r *client.Result, showLog bool) error {
 	return nil
 }
 
+// phases says how long the parts of a call took.
+func phases(r *client.Result) string {
+	queue := "queue " + round(r.Queue)
+	if !r.ColdStart {
+		return fmt.Sprintf("%s (warm, %s)", round(r.Duration), queue)
+	}
+	reason := cmp.Or(r.ColdStartReason, "no reason known")
+	return fmt.Sprintf("%s (cold start, %s: %s, sandbox %s, runtime %s, load %s, init %s)",
+		round(r.Duration), reason, queue, round(r.Sandbox), round(r.Runtime), round(r.Load), round(r.Init))
+}
+
 func (a *app) printPayload(r *client.Result) error {
 	if a.json {
 		out := invoked{
-			RequestID: r.RequestID, FunctionError: r.FunctionError, ErrorType: r.ErrorType, DurationMs: inMillis(r.Duration), InitMs: inMillis(r.Init),
-			BilledMs: inMillis(r.Billed), ColdStart: r.ColdStart, LogTail: string(r.LogTail),
+			RequestID: r.RequestID, FunctionError: r.FunctionError, ErrorType: r.ErrorType,
+			QueueMs: inMillis(r.Queue), SandboxMs: inMillis(r.Sandbox), RuntimeMs: inMillis(r.Runtime), LoadMs: inMillis(r.Load),
+			InitMs: inMillis(r.Init), DurationMs: inMillis(r.Duration), BilledMs: inMillis(r.Billed),
+			ColdStart: r.ColdStart, ColdStartReason: r.ColdStartReason, LogTail: string(r.LogTail),
 		}
 		if json.Valid(r.Payload) {
 			out.Payload = r.Payload

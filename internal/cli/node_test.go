@@ -162,19 +162,27 @@ func (n *node) Settled(_ context.Context, namespace, name string) (*function.Fun
 	return n.Function(namespace, name)
 }
 
-// Invoke echoes. {"fail": true} makes the function fail, {"throttle": true} the
-// platform.
+// Invoke echoes after a cold start. {"fail": true} makes the function fail,
+// {"throttle": true} the platform, {"warm": true} makes it a warm call.
 func (n *node) Invoke(_ context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
 	if _, err := n.Function(inv.Ref.Namespace, inv.Ref.Name); err != nil {
 		return nil, err
 	}
-	var wish struct{ Fail, Throttle bool }
+	var wish struct{ Fail, Throttle, Warm bool }
 	_ = json.Unmarshal(inv.Payload, &wish) // an echo takes any JSON
 	record := &invocation.Record{
 		RequestID: inv.ID, Namespace: inv.Ref.Namespace, Function: inv.Ref.Name, Received: time.Now(), Trigger: "api",
-		Outcome: invocation.OutcomeOK, ColdStart: true, Init: 40 * time.Millisecond, Duration: 1500 * time.Microsecond, Billed: 42 * time.Millisecond,
+		Outcome: invocation.OutcomeOK, Duration: 1500 * time.Microsecond, Billed: 2 * time.Millisecond, Queue: 20 * time.Microsecond,
 	}
-	result := &invocation.Result{Payload: inv.Payload, ContentType: "application/json", ExecutedVersion: function.Latest, Record: record, LogTail: []byte("START\n")}
+	if !wish.Warm {
+		record.ColdStart, record.ColdStartReason = true, invocation.ReasonFirst
+		record.Queue, record.Sandbox, record.Runtime = 2*time.Millisecond, 3*time.Millisecond, 60*time.Millisecond
+		record.Load, record.Init, record.Billed = 500*time.Microsecond, 40*time.Millisecond, 42*time.Millisecond
+	}
+	result := &invocation.Result{Payload: inv.Payload, ContentType: "application/json", ExecutedVersion: function.Latest, Record: record}
+	if inv.WantLogTail {
+		result.LogTail = []byte("START\n")
+	}
 	switch {
 	case wish.Throttle:
 		return nil, fault.New(fault.Throttled, "ReservedConcurrency", "the function is at its reserved concurrency")

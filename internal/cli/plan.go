@@ -132,8 +132,8 @@ func (t *target) changes(now *wire.Function) []string {
 	if t.tags != nil && !maps.Equal(t.tags, now.Tags) {
 		list = append(list, "tags")
 	}
-	if t.whole && text(t.concurrency) != text(now.ReservedConcurrency) {
-		list = append(list, fmt.Sprintf("concurrency %s -> %s", text(now.ReservedConcurrency), text(t.concurrency)))
+	if t.setsReserved && text(t.reserved) != text(now.ReservedConcurrency) {
+		list = append(list, fmt.Sprintf("concurrency %s -> %s", text(now.ReservedConcurrency), text(t.reserved)))
 	}
 	return list
 }
@@ -158,7 +158,11 @@ func settingsChanges(now, want wire.Settings) []string {
 	diff("memory", now.MemoryMB, want.MemoryMB)
 	diff("timeout", seconds(now.TimeoutSeconds), seconds(want.TimeoutSeconds))
 	diff("tmp", now.EphemeralMB, want.EphemeralMB)
-	diff("idle", seconds(now.IdleTimeoutSeconds), seconds(want.IdleTimeoutSeconds))
+	diff("idle", orNode(seconds(now.IdleTimeoutSeconds)), orNode(seconds(want.IdleTimeoutSeconds)))
+	diff("environment_concurrency", max(1, now.Concurrency), max(1, want.Concurrency))
+	diff("min_environments", now.MinEnvironments, want.MinEnvironments)
+	diff("max_environments", orNode(now.MaxEnvironments), orNode(want.MaxEnvironments))
+	diff("queue_timeout", orNode(seconds(now.QueueTimeoutSeconds)), orNode(seconds(want.QueueTimeoutSeconds)))
 	diff("egress", egressText(now.Egress), egressText(want.Egress))
 	if now.Description != want.Description {
 		list = append(list, "description")
@@ -167,6 +171,14 @@ func settingsChanges(now, want wire.Settings) []string {
 		list = append(list, "env "+changedKeys(now.Env, want.Env))
 	}
 	return list
+}
+
+// orNode renders a setting whose zero value leaves the choice to the node.
+func orNode[T comparable](value T) string {
+	if value == *new(T) {
+		return "the node's"
+	}
+	return fmt.Sprint(value)
 }
 
 // changedKeys names the variables that differ: +new, -gone, ~changed.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
@@ -39,10 +38,12 @@ type target struct {
 	whole    bool
 	change   func(*function.Settings)
 	// tags nil means that they stay; url nil: a new function gets one, an old one
-	// stays as it is; concurrency nil: none if whole, else it stays.
-	tags        map[string]string
-	url         *bool
-	concurrency *int
+	// stays as it is.
+	tags map[string]string
+	url  *bool
+	// reserved is the reserved concurrency to bring about, nil: none, if setsReserved is set.
+	reserved     *int
+	setsReserved bool
 	// skip leaves a function of the app alone.
 	skip bool
 }
@@ -207,7 +208,9 @@ func toWire(s function.Settings) wire.Settings {
 		Runtime: s.Runtime, Handler: s.Handler, Description: s.Description, Role: s.Role, Architecture: s.Architecture,
 		MemoryMB: s.MemoryMB, TimeoutSeconds: s.Timeout.Seconds(), EphemeralMB: s.EphemeralMB, Env: s.Env,
 		Egress:             &wire.Egress{Mode: string(s.Egress.Mode), Allow: s.Egress.Allow},
-		IdleTimeoutSeconds: s.IdleTimeout.Seconds(), TracingMode: s.TracingMode, LogFormat: s.LogFormat, LogGroup: s.LogGroup,
+		IdleTimeoutSeconds: s.IdleTimeout.Seconds(), Concurrency: s.Concurrency,
+		MinEnvironments: s.MinEnvironments, MaxEnvironments: s.MaxEnvironments, QueueTimeoutSeconds: s.QueueTimeout.Seconds(),
+		TracingMode: s.TracingMode, LogFormat: s.LogFormat, LogGroup: s.LogGroup,
 	}
 }
 
@@ -215,8 +218,10 @@ func fromWire(w wire.Settings) function.Settings {
 	egress := cmp.Or(w.Egress, &wire.Egress{})
 	return function.Settings{
 		Runtime: w.Runtime, Handler: w.Handler, Description: w.Description, Role: w.Role, Architecture: w.Architecture,
-		MemoryMB: w.MemoryMB, Timeout: time.Duration(w.TimeoutSeconds * float64(time.Second)), EphemeralMB: w.EphemeralMB, Env: w.Env,
+		MemoryMB: w.MemoryMB, Timeout: seconds(w.TimeoutSeconds), EphemeralMB: w.EphemeralMB, Env: w.Env,
 		Egress:      function.Egress{Mode: function.EgressMode(egress.Mode), Allow: egress.Allow},
-		IdleTimeout: time.Duration(w.IdleTimeoutSeconds * float64(time.Second)), TracingMode: w.TracingMode, LogFormat: w.LogFormat, LogGroup: w.LogGroup,
+		IdleTimeout: seconds(w.IdleTimeoutSeconds), Concurrency: w.Concurrency,
+		MinEnvironments: w.MinEnvironments, MaxEnvironments: w.MaxEnvironments, QueueTimeout: seconds(w.QueueTimeoutSeconds),
+		TracingMode: w.TracingMode, LogFormat: w.LogFormat, LogGroup: w.LogGroup,
 	}
 }

@@ -16,11 +16,13 @@ import (
 const (
 	account = "000000000000"
 	role    = "arn:aws:iam::" + account + ":role/lambda"
-	// source is a function that gives back what it got, or fails if told to.
+	// source is a function that gives back what it got, fails if told to, or waits
+	// for as many milliseconds as it is told.
 	source = `
 exports.handler = async (event, context) => {
   console.log("got", JSON.stringify(event));
   if (event.fail) throw new TypeError("told to fail");
+  if (event.wait) await new Promise((resolve) => setTimeout(resolve, event.wait));
   return { event, client: context.clientContext ?? null, variable: process.env.VARIABLE ?? null };
 };
 `

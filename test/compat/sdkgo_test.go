@@ -185,10 +185,8 @@ func TestGoSDKFunctionsWithoutConcurrencyAreThrottled(t *testing.T) {
 	if _, err := c.PutFunctionConcurrency(t.Context(), &lambda.PutFunctionConcurrencyInput{FunctionName: &function, ReservedConcurrentExecutions: sdk.Int32(0)}); err != nil {
 		t.Fatal(err)
 	}
-	once := func(o *lambda.Options) { o.Retryer = sdk.NopRetryer{} }
 	_, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &function}, once)
-	var throttled *types.TooManyRequestsException
-	if !errors.As(err, &throttled) || throttled.Reason != types.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded {
+	if !throttledFor(err, types.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded) {
 		t.Errorf("got %v, want a throttle for reserved concurrency", err)
 	}
 	if _, err := c.DeleteFunctionConcurrency(t.Context(), &lambda.DeleteFunctionConcurrencyInput{FunctionName: &function}); err != nil {

@@ -354,6 +354,68 @@ func TestThrottlesSayWhyAndWhenToComeBack(t *testing.T) {
 	}
 }
 
+func TestAnInvocationDoesNotWaitAtTheReservedConcurrency(t *testing.T) {
+	f := start(t)
+	f.create(t, "f")
+	if _, err := f.lambda.Invoke(t.Context(), &sdklambda.InvokeInput{FunctionName: sdk.String("f")}); err != nil {
+		t.Fatal(err)
+	}
+	if !f.invoker.got.FailFast {
+		t.Error("the call was to wait, want it refused at once")
+	}
+}
+
+func TestScalingBoundsTheEnvironments(t *testing.T) {
+	f := start(t)
+	f.catalog.manual = true
+	f.create(t, "f")
+	f.catalog.settle("f")
+	name, qualifier := sdk.String("f"), sdk.String("$LATEST.PUBLISHED")
+	get := func() *sdklambda.GetFunctionScalingConfigOutput {
+		t.Helper()
+		got, err := f.lambda.GetFunctionScalingConfig(t.Context(), &sdklambda.GetFunctionScalingConfigInput{FunctionName: name, Qualifier: qualifier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	put := func(least, most int32) error {
+		_, err := f.lambda.PutFunctionScalingConfig(t.Context(), &sdklambda.PutFunctionScalingConfigInput{
+			FunctionName: name, Qualifier: qualifier,
+			FunctionScalingConfig: &types.FunctionScalingConfig{MinExecutionEnvironments: &least, MaxExecutionEnvironments: &most},
+		})
+		return err
+	}
+	if got := get(); got.AppliedFunctionScalingConfig != nil || *got.FunctionArn != arn("f:$LATEST.PUBLISHED") {
+		t.Errorf("before: %+v", got)
+	}
+	if err := put(2, 9); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(); got.AppliedFunctionScalingConfig != nil || *got.RequestedFunctionScalingConfig.MaxExecutionEnvironments != 9 {
+		t.Errorf("while the update is prepared: %+v", got)
+	}
+	f.catalog.settle("f")
+	if got := get().AppliedFunctionScalingConfig; *got.MinExecutionEnvironments != 2 || *got.MaxExecutionEnvironments != 9 {
+		t.Errorf("applied %+v, want 2 to 9", got)
+	}
+	wantError(t, put(2, 1), 400, "InvalidParameterValueException", "MinExecutionEnvironments must be less than or equal to MaxExecutionEnvironments.")
+	wantError(t, put(-1, 1), 400, "ValidationException", "at 'functionScalingConfig.minExecutionEnvironments'")
+	if _, err := f.lambda.PutFunctionScalingConfig(t.Context(), &sdklambda.PutFunctionScalingConfigInput{FunctionName: name, Qualifier: qualifier}); err != nil {
+		t.Error(err)
+	}
+	f.catalog.settle("f")
+	if got := get().AppliedFunctionScalingConfig; got != nil {
+		t.Errorf("taken away: %+v", got)
+	}
+	qualifier = sdk.String("7")
+	wantError(t, put(1, 2), 404, "ResourceNotFoundException", arn("f:7"))
+	res := f.send(t, "lambda", http.MethodGet, "/2025-11-30/functions/f/function-scaling-config", "", nil)
+	if res.status != http.StatusBadRequest || !strings.Contains(res.body, "Value null at 'qualifier'") {
+		t.Errorf("without a qualifier: %d %s", res.status, res.body)
+	}
+}
+
 func TestFunctionURLs(t *testing.T) {
 	f := start(t)
 	f.create(t, "f")

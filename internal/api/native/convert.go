@@ -39,8 +39,10 @@ func showSettings(s *function.Settings) wire.Settings {
 		Architecture: s.Architecture, MemoryMB: s.MemoryMB, TimeoutSeconds: s.Timeout.Seconds(),
 		EphemeralMB: s.EphemeralMB, Env: s.Env,
 		Egress:             &wire.Egress{Mode: string(s.Egress.Mode), Allow: s.Egress.Allow},
-		IdleTimeoutSeconds: s.IdleTimeout.Seconds(),
-		TracingMode:        s.TracingMode, LogFormat: s.LogFormat, LogGroup: s.LogGroup,
+		IdleTimeoutSeconds: s.IdleTimeout.Seconds(), Concurrency: s.Concurrency,
+		MinEnvironments: s.MinEnvironments, MaxEnvironments: s.MaxEnvironments,
+		QueueTimeoutSeconds: s.QueueTimeout.Seconds(),
+		TracingMode:         s.TracingMode, LogFormat: s.LogFormat, LogGroup: s.LogGroup,
 	}
 }
 
@@ -49,8 +51,10 @@ func settings(w wire.Settings) (function.Settings, error) {
 	s := function.Settings{
 		Runtime: w.Runtime, Handler: w.Handler, Description: w.Description, Role: w.Role,
 		Architecture: w.Architecture, MemoryMB: w.MemoryMB, Timeout: seconds(w.TimeoutSeconds),
-		EphemeralMB: w.EphemeralMB, IdleTimeout: seconds(w.IdleTimeoutSeconds),
-		TracingMode: w.TracingMode, LogFormat: w.LogFormat, LogGroup: w.LogGroup,
+		EphemeralMB: w.EphemeralMB, IdleTimeout: seconds(w.IdleTimeoutSeconds), Concurrency: w.Concurrency,
+		MinEnvironments: w.MinEnvironments, MaxEnvironments: w.MaxEnvironments,
+		QueueTimeout: seconds(w.QueueTimeoutSeconds),
+		TracingMode:  w.TracingMode, LogFormat: w.LogFormat, LogGroup: w.LogGroup,
 	}
 	if len(w.Env) > 0 {
 		s.Env = w.Env
@@ -112,7 +116,8 @@ func showRecord(r *invocation.Record) wire.Record {
 		Revision: r.Revision, Environment: r.Environment, Trigger: r.Trigger, Received: r.Received.UTC(),
 		Outcome: r.Outcome, ErrorType: r.ErrorType, ErrorMessage: r.ErrorMessage,
 		ColdStart: r.ColdStart, ColdStartReason: r.ColdStartReason,
-		QueueMs: milliseconds(r.Queue), SandboxMs: milliseconds(r.Sandbox), InitMs: milliseconds(r.Init),
+		QueueMs: milliseconds(r.Queue), SandboxMs: milliseconds(r.Sandbox),
+		RuntimeMs: milliseconds(r.Runtime), LoadMs: milliseconds(r.Load), InitMs: milliseconds(r.Init),
 		DurationMs: milliseconds(r.Duration), BilledMs: milliseconds(r.Billed), CPUMs: milliseconds(r.CPU),
 		MemoryMB: r.MemoryMB, PeakMemoryBytes: r.PeakMemoryBytes,
 		RequestBytes: r.RequestBytes, ResponseBytes: r.ResponseBytes, TraceID: r.TraceID,

@@ -47,11 +47,16 @@ func TestPutIsIdempotent(t *testing.T) {
 	changed := first.Settings
 	changed.TimeoutSeconds = 1.5
 	changed.Env = map[string]string{"MODE": "x"}
+	changed.Concurrency, changed.MinEnvironments, changed.MaxEnvironments = 10, 1, 4
+	changed.QueueTimeoutSeconds, changed.IdleTimeoutSeconds = 20, 0.5
 	after, _, err := b.client.PutFunction(t.Context(), "hello", wire.FunctionSpec{Settings: changed, Tags: map[string]string{"team": "a"}}, client.PutOptions{Revision: first.Revision})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.Revision == first.Revision || after.Settings.TimeoutSeconds != 1.5 || after.Code != first.Code || after.Tags["team"] != "a" {
+	if diff := cmp.Diff(changed, after.Settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if after.Revision == first.Revision || after.Code != first.Code || after.Tags["team"] != "a" {
 		t.Errorf("changed settings: got %+v", after)
 	}
 	_, _, err = b.client.PutFunction(t.Context(), "hello", wire.FunctionSpec{Settings: first.Settings}, client.PutOptions{Revision: first.Revision})
@@ -95,6 +100,9 @@ func TestPutRefuses(t *testing.T) {
 		{"no runtime", "hello", with(func(s *wire.Settings) { s.Runtime = "" }), client.PutOptions{}, fault.Invalid, "Runtime"},
 		{"missing interpreter", "hello", with(func(s *wire.Settings) { s.Runtime = "ruby3.4" }), client.PutOptions{}, fault.Unsupported, "RuntimeNotFound"},
 		{"memory", "hello", with(func(s *wire.Settings) { s.MemoryMB = 1 }), client.PutOptions{}, fault.Invalid, "MemorySize"},
+		{"concurrency", "hello", with(func(s *wire.Settings) { s.Concurrency = 1001 }), client.PutOptions{}, fault.Invalid, "Concurrency"},
+		{"environments", "hello", with(func(s *wire.Settings) { s.MinEnvironments, s.MaxEnvironments = 2, 1 }), client.PutOptions{}, fault.Invalid, "MinEnvironments"},
+		{"queue timeout", "hello", with(func(s *wire.Settings) { s.QueueTimeoutSeconds = 901 }), client.PutOptions{}, fault.Invalid, "QueueTimeout"},
 		{"huge timeout", "hello", with(func(s *wire.Settings) { s.TimeoutSeconds = 1e300 }), client.PutOptions{}, fault.Invalid, "Timeout"},
 		{"unknown architecture", "hello", with(func(s *wire.Settings) { s.Architecture = "mips" }), client.PutOptions{}, fault.Invalid, "InvalidRequest"},
 		{"no such code", "hello", wire.FunctionSpec{Settings: good, Code: &wire.Code{SHA256: strings.Repeat("a", 64)}}, client.PutOptions{}, fault.NotFound, "CodeNotFound"},

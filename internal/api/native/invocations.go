@@ -30,6 +30,7 @@ type invokeInput struct {
 	LogTail       bool   `header:"Mayfly-Log-Tail" doc:"Ask for the last 4 KiB of the call's log"`
 	ClientContext string `header:"Mayfly-Client-Context" doc:"JSON in base64 for the function's context object, at most 3583 bytes of JSON"`
 	TraceID       string `header:"X-Amzn-Trace-Id" doc:"The trace to continue"`
+	Timing        string `header:"Mayfly-Timing" doc:"1 asks for the call's phases in the header Server-Timing"`
 }
 
 type invokeOutput struct {
@@ -39,10 +40,16 @@ type invokeOutput struct {
 	ErrorType       string `header:"Mayfly-Error-Type"`
 	ExecutedVersion string `header:"Mayfly-Executed-Version"`
 	LogTail         string `header:"Mayfly-Log-Tail" doc:"In base64, if it was asked for"`
-	ColdStart       string `header:"Mayfly-Cold-Start" doc:"true if the call waited for an init phase"`
+	ColdStart       string `header:"Mayfly-Cold-Start" doc:"true if the call waited for an environment's start"`
+	ColdStartReason string `header:"Mayfly-Cold-Start-Reason" doc:"Why no environment was there"`
+	Queue           string `header:"Mayfly-Queue-Ms" doc:"Wait for an environment, without the phases of its start"`
+	Sandbox         string `header:"Mayfly-Sandbox-Ms" doc:"On a cold start: making the sandbox, or binding a started one to the function"`
+	Runtime         string `header:"Mayfly-Runtime-Ms" doc:"On a cold start: the start of the interpreter"`
+	Load            string `header:"Mayfly-Load-Ms" doc:"On a cold start: fetching the code package"`
+	Init            string `header:"Mayfly-Init-Ms" doc:"On a cold start: the init phase of the function's code"`
 	Duration        string `header:"Mayfly-Duration-Ms" doc:"Time in user code"`
-	Init            string `header:"Mayfly-Init-Ms" doc:"The init phase that the call waited for"`
 	Billed          string `header:"Mayfly-Billed-Ms"`
+	ServerTiming    string `header:"Server-Timing" doc:"The phases, if Mayfly-Timing asked for them"`
 	Body            []byte
 }
 
@@ -109,7 +116,11 @@ func (a *API) invoke(ctx context.Context, in *invokeInput) (*invokeOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return result(r), nil
+	out := result(r)
+	if in.Timing == "1" && r.Record != nil {
+		out.ServerTiming = r.Record.ServerTiming()
+	}
+	return out, nil
 }
 
 // payload reads the event.
@@ -167,15 +178,20 @@ func result(r *invocation.Result) *invokeOutput {
 	if r.LogTail != nil {
 		out.LogTail = base64.StdEncoding.EncodeToString(r.LogTail)
 	}
-	if rec := r.Record; rec != nil {
-		out.ColdStart = strconv.FormatBool(rec.ColdStart)
-		out.Duration = header(rec.Duration)
-		out.Billed = header(rec.Billed)
-		if rec.ColdStart {
-			out.Init = header(rec.Init)
-		}
+	if r.Record != nil {
+		out.measured(r.Record)
 	}
 	return out
+}
+
+func (out *invokeOutput) measured(r *invocation.Record) {
+	out.ColdStart = strconv.FormatBool(r.ColdStart)
+	out.Queue, out.Duration, out.Billed = header(r.Queue), header(r.Duration), header(r.Billed)
+	if r.ColdStart {
+		out.ColdStartReason = r.ColdStartReason
+		out.Sandbox, out.Runtime = header(r.Sandbox), header(r.Runtime)
+		out.Load, out.Init = header(r.Load), header(r.Init)
+	}
 }
 
 // header writes a duration as milliseconds.

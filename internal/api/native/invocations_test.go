@@ -23,7 +23,11 @@ func TestInvokePassesPayloadsByteForByte(t *testing.T) {
 	b.invoker.do = func(_ context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
 		return &invocation.Result{
 			Payload: inv.Payload, ContentType: "application/json", ExecutedVersion: function.Latest, LogTail: []byte("END\n"),
-			Record: &invocation.Record{ColdStart: true, Init: 20 * time.Millisecond, Duration: 1500 * time.Microsecond, Billed: 22 * time.Millisecond},
+			Record: &invocation.Record{
+				ColdStart: true, ColdStartReason: invocation.ReasonExpired, Queue: time.Millisecond, Sandbox: 2 * time.Millisecond,
+				Runtime: 30 * time.Millisecond, Load: 250 * time.Microsecond, Init: 20 * time.Millisecond,
+				Duration: 1500 * time.Microsecond, Billed: 22 * time.Millisecond,
+			},
 		}, nil
 	}
 	payload := []byte("{ \"a\" : \"\\u00e9\\/<&>\" }\n")
@@ -33,7 +37,8 @@ func TestInvokePassesPayloadsByteForByte(t *testing.T) {
 	}
 	want := &client.Result{
 		RequestID: b.invoker.last.ID, Payload: payload, ContentType: "application/json", ExecutedVersion: function.Latest,
-		LogTail: []byte("END\n"), ColdStart: true, Init: 20 * time.Millisecond, Duration: 1500 * time.Microsecond, Billed: 22 * time.Millisecond,
+		LogTail: []byte("END\n"), ColdStart: true, ColdStartReason: "expired", Queue: time.Millisecond, Sandbox: 2 * time.Millisecond,
+		Runtime: 30 * time.Millisecond, Load: 250 * time.Microsecond, Init: 20 * time.Millisecond, Duration: 1500 * time.Microsecond, Billed: 22 * time.Millisecond,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -42,6 +47,31 @@ func TestInvokePassesPayloadsByteForByte(t *testing.T) {
 	if inv.ARN != "arn:aws:lambda:us-east-1:000000000000:function:hello" || string(inv.ClientContext) != `{"app":1}` ||
 		!inv.WantLogTail || inv.Trigger != "api" || inv.Received.IsZero() {
 		t.Errorf("invocation: got %+v", inv)
+	}
+}
+
+func TestPhasesComeAsServerTimingIfAskedFor(t *testing.T) {
+	b := newBench(t)
+	b.invoker.do = func(context.Context, *invocation.Invocation) (*invocation.Result, error) {
+		return &invocation.Result{Record: &invocation.Record{Queue: time.Millisecond, Duration: 2 * time.Millisecond}}, nil
+	}
+	for ask, want := range map[string]string{"": "", "0": "", "1": "queue;dur=1, handler;dur=2"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.server.URL+"/v1/namespaces/default/functions/hello/invocations", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		if ask != "" {
+			req.Header.Set(invocation.TimingRequestHeader, ask)
+		}
+		resp, err := b.server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get(wire.HeaderServerTiming); got != want {
+			t.Errorf("%s: %q: got %q, want %q", invocation.TimingRequestHeader, ask, got, want)
+		}
 	}
 }
 

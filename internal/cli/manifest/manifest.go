@@ -58,13 +58,23 @@ type Defaults struct {
 	// Concurrency caps the concurrent invocations; 0 stops the function. Left
 	// out, the node's own limit is the only one.
 	Concurrency *int `yaml:"concurrency,omitempty" jsonschema:"minimum=0"`
+	// EnvironmentConcurrency is how many invocations one environment runs at once.
+	EnvironmentConcurrency *int `yaml:"environment_concurrency,omitempty" jsonschema:"minimum=1,maximum=1000,default=1"`
+	// MinEnvironments are kept started, whether there are calls or not.
+	MinEnvironments *int `yaml:"min_environments,omitempty" jsonschema:"minimum=0,maximum=100000,default=0"`
+	// MaxEnvironments bounds the environments. Left out or 0, the node's bound is
+	// the only one.
+	MaxEnvironments *int `yaml:"max_environments,omitempty" jsonschema:"minimum=0,maximum=100000"`
+	// QueueTimeout is how long an invocation may wait for an environment before it
+	// is refused, for example 10s. Left out, it is the node's default.
+	QueueTimeout Duration `yaml:"queue_timeout,omitempty"`
 	// Egress is the policy for outgoing traffic: none, internet, or a list of
 	// networks.
 	Egress *Egress `yaml:"egress,omitempty"`
 	// Tmp is the size of /tmp in MB.
 	Tmp Megabytes `yaml:"tmp,omitempty" jsonschema:"minimum=512,maximum=10240,default=512"`
-	// Idle is how long an idle environment is kept, for example 5m. Left out, it
-	// is the node's default.
+	// Idle is how long an idle environment is kept, for example 5m. Left out, the
+	// node decides by the function's calls.
 	Idle Duration `yaml:"idle,omitempty"`
 	// Tags are free labels.
 	Tags map[string]string `yaml:"tags,omitempty"`
@@ -112,13 +122,23 @@ func (f *Function) Settings() function.Settings {
 	s := function.Settings{
 		Runtime: f.Runtime, Handler: f.Handler, Description: f.Description, Architecture: f.Architecture,
 		MemoryMB: int(f.Memory), Timeout: time.Duration(f.Timeout), EphemeralMB: int(f.Tmp),
-		Env: f.Env, IdleTimeout: time.Duration(f.Idle),
+		Env: f.Env, IdleTimeout: time.Duration(f.Idle), Concurrency: number(f.EnvironmentConcurrency),
+		MinEnvironments: number(f.MinEnvironments), MaxEnvironments: number(f.MaxEnvironments),
+		QueueTimeout: time.Duration(f.QueueTimeout),
 	}
 	if f.Egress != nil {
 		s.Egress = function.Egress(*f.Egress)
 	}
 	s.Fill()
 	return s
+}
+
+// number is what was written, or 0, which stands for the default.
+func number(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // inherit fills what the function left out.
@@ -129,6 +149,10 @@ func (f *Function) inherit(d Defaults) {
 	f.Timeout = cmp.Or(f.Timeout, d.Timeout)
 	f.URL = cmp.Or(f.URL, d.URL)
 	f.Concurrency = cmp.Or(f.Concurrency, d.Concurrency)
+	f.EnvironmentConcurrency = cmp.Or(f.EnvironmentConcurrency, d.EnvironmentConcurrency)
+	f.MinEnvironments = cmp.Or(f.MinEnvironments, d.MinEnvironments)
+	f.MaxEnvironments = cmp.Or(f.MaxEnvironments, d.MaxEnvironments)
+	f.QueueTimeout = cmp.Or(f.QueueTimeout, d.QueueTimeout)
 	f.Egress = cmp.Or(f.Egress, d.Egress)
 	f.Tmp = cmp.Or(f.Tmp, d.Tmp)
 	f.Idle = cmp.Or(f.Idle, d.Idle)

@@ -25,6 +25,8 @@ name: shop
 defaults:
   memory: 256
   url: false
+  min_environments: 1
+  max_environments: 5
   env: {STAGE: dev, LEVEL: info}
 functions:
   cart:
@@ -38,6 +40,9 @@ functions:
     runtime: python3.13
     handler: mail.send
     concurrency: 0
+    environment_concurrency: 20
+    min_environments: 0
+    queue_timeout: 30s
     egress: none
     tmp: 1024
     idle: 10m
@@ -51,8 +56,9 @@ func TestManifestIsReadWithItsDefaults(t *testing.T) {
 	cart, mail := app.Functions["cart"], app.Functions["mail"]
 	want := function.Settings{
 		MemoryMB: 256, Timeout: 90 * time.Second, Architecture: "x86_64", EphemeralMB: 512, TracingMode: "PassThrough", LogFormat: "Text",
-		Env:    map[string]string{"STAGE": "test", "LEVEL": "info", "TOKEN": "s3cret", "PRICE": "$5"},
-		Egress: function.Egress{Mode: function.EgressAllow, Allow: []string{"203.0.113.0/24"}},
+		Env:             map[string]string{"STAGE": "test", "LEVEL": "info", "TOKEN": "s3cret", "PRICE": "$5"},
+		Egress:          function.Egress{Mode: function.EgressAllow, Allow: []string{"203.0.113.0/24"}},
+		MinEnvironments: 1, MaxEnvironments: 5,
 	}
 	if diff := cmp.Diff(want, cart.Settings()); diff != "" {
 		t.Errorf("cart's settings (-want +got):\n%s", diff)
@@ -62,6 +68,10 @@ func TestManifestIsReadWithItsDefaults(t *testing.T) {
 	}
 	if mail.Concurrency == nil || *mail.Concurrency != 0 || mail.Settings().IdleTimeout != 10*time.Minute {
 		t.Errorf("mail = %+v, want concurrency 0 and idle 10m", mail)
+	}
+	s := mail.Settings()
+	if s.Concurrency != 20 || s.MinEnvironments != 0 || s.MaxEnvironments != 5 || s.QueueTimeout != 30*time.Second {
+		t.Errorf("mail scales by %+v, want 20 calls an environment, 0 to 5 of them and a queue timeout of 30s", s)
 	}
 	if diff := cmp.Diff([]string{"cart", "mail"}, app.Names()); diff != "" {
 		t.Error(diff)
@@ -87,6 +97,8 @@ func TestFaultsSayWhereAndWhat(t *testing.T) {
 		{"memory of zero", "name: a\nfunctions: {f: {path: ., memory: 0}}", `line 2: "0" is no size`},
 		{"size of /tmp in words", "name: a\nfunctions: {f: {path: ., tmp: 1GB}}", `line 2: "1GB" is no size`},
 		{"number as time", "name: a\nfunctions: {f: {path: ., timeout: 10}}", `line 2: "10" is no duration`},
+		{"no calls an environment", "name: a\nfunctions: {f: {path: ., environment_concurrency: 0}}", "environment_concurrency: use 1 to 1000"},
+		{"minimum beyond the maximum", "name: a\nfunctions: {f: {path: ., min_environments: 3, max_environments: 2}}", "more than the maximum of 2"},
 		{"negative concurrency", "name: a\nfunctions: {f: {path: ., concurrency: -1}}", "negative"},
 		{"bad egress", "name: a\nfunctions: {f: {path: ., egress: all}}", `"all" is not known`},
 		{"egress map", "name: a\nfunctions: {f: {path: ., egress: {mode: none}}}", "none, internet or a list"},

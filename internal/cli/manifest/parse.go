@@ -135,6 +135,9 @@ func (f *Function) check(name string, env func(string) (string, bool)) []string 
 	if f.Concurrency != nil && *f.Concurrency < 0 {
 		faults = append(faults, "concurrency: it can't be negative")
 	}
+	if f.EnvironmentConcurrency != nil && *f.EnvironmentConcurrency == 0 {
+		faults = append(faults, fmt.Sprintf("environment_concurrency: use 1 to %d", function.MaxEnvironmentConcurrency))
+	}
 	if len(f.Tags) > function.MaxTags-1 {
 		faults = append(faults, fmt.Sprintf("tags: at most %d", function.MaxTags-1))
 	}

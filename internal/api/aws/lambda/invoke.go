@@ -47,6 +47,7 @@ func (s *Service) invoke(w http.ResponseWriter, c *call) error {
 		Payload: payload, ClientContext: context,
 		TraceID: invocation.Trace(c.Header.Get("X-Amzn-Trace-Id"), time.Now()),
 		Trigger: "api", Received: time.Now(), WantLogTail: wantTail,
+		FailFast: true, // AWS refuses at the reserved concurrency and has the client come back
 	}
 	result, err := s.Invoker.Invoke(c.Context(), inv)
 	if err != nil {

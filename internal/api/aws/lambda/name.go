@@ -44,7 +44,7 @@ func (s *Service) reference(c *call, raw, qualifier string) (function.Ref, error
 		return function.Ref{}, protocol.Errorf(http.StatusForbidden, "AccessDeniedException",
 			"User: arn:aws:iam::%s:user/%s is not authorized to access the functions of account %s", c.Account, c.Identity.Name, account)
 	}
-	if qualifier != "" && !qualifierRegexp.MatchString(qualifier) {
+	if qualifier != "" && qualifier != publishedLatest && !qualifierRegexp.MatchString(qualifier) {
 		return function.Ref{}, violation(qualifier, "qualifier", "Member must satisfy regular expression pattern: %s", qualifierPattern)
 	}
 	if derived != "" && qualifier != "" && derived != qualifier {

@@ -121,18 +121,25 @@ func (s *Service) changeable(c *call) (*function.Function, function.Ref, error) 
 
 // updateVersion stages a change and answers with the function as it will be.
 func (s *Service) updateVersion(w http.ResponseWriter, c *call, ref function.Ref, revision string, change func(*function.Version) error) error {
-	f, err := s.Catalog.UpdateVersion(c.Context(), ref.Namespace, ref.Name, revision, change)
-	switch {
-	case fault.Is(err, fault.Conflict, "UpdateInProgress"):
-		return protocol.Errorf(http.StatusConflict, resourceConflict,
-			"The operation cannot be performed at this time. An update is in progress for resource: %s", s.arn(c, ref.Name, ""))
-	case fault.Is(err, fault.NotFound, "FunctionNotFound"):
-		return s.missing(c, ref)
-	case err != nil:
+	f, err := s.change(c, ref, revision, change)
+	if err != nil {
 		return err
 	}
 	protocol.WriteJSON(w, http.StatusOK, s.configuration(c, f, ""))
 	return nil
+}
+
+// change stages a change of a function's version.
+func (s *Service) change(c *call, ref function.Ref, revision string, change func(*function.Version) error) (*function.Function, error) {
+	f, err := s.Catalog.UpdateVersion(c.Context(), ref.Namespace, ref.Name, revision, change)
+	switch {
+	case fault.Is(err, fault.Conflict, "UpdateInProgress"):
+		return nil, protocol.Errorf(http.StatusConflict, resourceConflict,
+			"The operation cannot be performed at this time. An update is in progress for resource: %s", s.arn(c, ref.Name, ""))
+	case fault.Is(err, fault.NotFound, "FunctionNotFound"):
+		return nil, s.missing(c, ref)
+	}
+	return f, err
 }
 
 func (s *Service) deleteFunction(w http.ResponseWriter, c *call) error {

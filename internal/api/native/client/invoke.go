@@ -40,9 +40,12 @@ type Result struct {
 	ExecutedVersion string
 	LogTail         []byte
 	ColdStart       bool
-	// Duration is the time in user code, Init the init phase that the call waited
-	// for.
-	Duration, Init, Billed time.Duration
+	// ColdStartReason says why no environment was there; empty on a warm call.
+	ColdStartReason string
+	// Queue is the wait for an environment without the phases of its start, which
+	// are Sandbox, Runtime, Load and Init on a cold one. Duration is the time in
+	// user code.
+	Queue, Sandbox, Runtime, Load, Init, Duration, Billed time.Duration
 }
 
 // Invoke calls a function and waits for its result. The payload is JSON; an empty
@@ -87,8 +90,10 @@ func result(h http.Header, body []byte) (*Result, error) {
 		RequestID: h.Get(wire.HeaderRequestID), Payload: body, ContentType: h.Get("Content-Type"),
 		FunctionError: h.Get(wire.HeaderFunctionError), ErrorType: h.Get(wire.HeaderErrorType),
 		ExecutedVersion: h.Get(wire.HeaderExecutedVersion), LogTail: tail,
-		ColdStart: h.Get(wire.HeaderColdStart) == "true",
-		Duration:  milliseconds(h.Get(wire.HeaderDuration)), Init: milliseconds(h.Get(wire.HeaderInit)),
+		ColdStart: h.Get(wire.HeaderColdStart) == "true", ColdStartReason: h.Get(wire.HeaderColdStartReason),
+		Queue: milliseconds(h.Get(wire.HeaderQueue)), Sandbox: milliseconds(h.Get(wire.HeaderSandbox)),
+		Runtime: milliseconds(h.Get(wire.HeaderRuntime)), Load: milliseconds(h.Get(wire.HeaderLoad)),
+		Init: milliseconds(h.Get(wire.HeaderInit)), Duration: milliseconds(h.Get(wire.HeaderDuration)),
 		Billed: milliseconds(h.Get(wire.HeaderBilled)),
 	}, nil
 }

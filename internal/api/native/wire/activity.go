@@ -20,11 +20,22 @@ const (
 	HeaderExecutedVersion = "Mayfly-Executed-Version"
 	// HeaderColdStart is true if the call waited for an init phase.
 	HeaderColdStart = "Mayfly-Cold-Start"
-	// HeaderDuration is the time in user code, HeaderInit the init phase that the
-	// call waited for, HeaderBilled what is billed; in milliseconds.
+	// HeaderColdStartReason says why no environment was there.
+	HeaderColdStartReason = "Mayfly-Cold-Start-Reason"
+	// HeaderQueue is the wait for an environment without the phases of its start,
+	// HeaderDuration the time in user code, HeaderBilled what is billed; in
+	// milliseconds.
+	HeaderQueue    = "Mayfly-Queue-Ms"
 	HeaderDuration = "Mayfly-Duration-Ms"
-	HeaderInit     = "Mayfly-Init-Ms"
 	HeaderBilled   = "Mayfly-Billed-Ms"
+	// The phases of the start that the call waited for, in milliseconds.
+	HeaderSandbox = "Mayfly-Sandbox-Ms"
+	HeaderRuntime = "Mayfly-Runtime-Ms"
+	HeaderLoad    = "Mayfly-Load-Ms"
+	HeaderInit    = "Mayfly-Init-Ms"
+	// HeaderServerTiming carries the phases in the form of W3C Server Timing, if
+	// [invocation.TimingRequestHeader] asked for it.
+	HeaderServerTiming = "Server-Timing"
 )
 
 // Line is one line of a function's log.
@@ -58,10 +69,12 @@ type Record struct {
 	ErrorType       string    `json:"errorType,omitempty"`
 	ErrorMessage    string    `json:"errorMessage,omitempty" doc:"The first 1024 bytes of the failure's message"`
 	ColdStart       bool      `json:"coldStart"`
-	ColdStartReason string    `json:"coldStartReason,omitempty"`
-	QueueMs         float64   `json:"queueMs" doc:"Wait for an environment"`
-	SandboxMs       float64   `json:"sandboxMs" doc:"Making the sandbox; 0 on a warm call"`
-	InitMs          float64   `json:"initMs" doc:"Init phase; 0 on a warm call"`
+	ColdStartReason string    `json:"coldStartReason,omitempty" doc:"Why no environment was there: first call, scale-out, expired, evicted, updated or crashed"`
+	QueueMs         float64   `json:"queueMs" doc:"Wait for an environment, without the phases of its start"`
+	SandboxMs       float64   `json:"sandboxMs" doc:"Making the sandbox, or binding a started one to the function; 0 on a warm call"`
+	RuntimeMs       float64   `json:"runtimeMs" doc:"Start of the interpreter; 0 if it had started before"`
+	LoadMs          float64   `json:"loadMs" doc:"Fetching the code package; 0 on a warm call"`
+	InitMs          float64   `json:"initMs" doc:"Init phase of the function's code; 0 on a warm call"`
 	DurationMs      float64   `json:"durationMs" doc:"User code alone"`
 	BilledMs        float64   `json:"billedMs"`
 	CPUMs           float64   `json:"cpuMs"`
@@ -83,10 +96,10 @@ type Environment struct {
 	ID          string    `json:"id"`
 	Version     string    `json:"version"`
 	Revision    string    `json:"revision"`
-	State       string    `json:"state" doc:"starting, idle, busy, ..."`
+	State       string    `json:"state" enum:"starting,stem,idle,busy,frozen,draining,gone" doc:"frozen: idle, and its processes are stopped; draining: ends with the invocations that it runs"`
 	Started     time.Time `json:"started"`
 	Invocations int       `json:"invocations" doc:"Calls that it has served"`
-	MemoryMB    int       `json:"memoryMB"`
+	MemoryMB    int       `json:"memoryMB" doc:"Memory that its function may use"`
 }
 
 // EnvironmentList lists the live environments of a function, oldest first.

@@ -45,10 +45,15 @@ type Settings struct {
 	EphemeralMB        int               `json:"ephemeralMB,omitempty" doc:"Size of /tmp: 512 to 10240, default 512"`
 	Env                map[string]string `json:"env,omitempty" doc:"Environment variables, 4096 bytes together"`
 	Egress             *Egress           `json:"egress,omitempty" doc:"Which outgoing traffic is allowed, default internet"`
-	IdleTimeoutSeconds float64           `json:"idleTimeoutSeconds,omitempty" doc:"How long an idle environment is kept; 0: the node's default"`
-	TracingMode        string            `json:"tracingMode,omitempty" enum:"PassThrough,Active" doc:"Default PassThrough"`
-	LogFormat          string            `json:"logFormat,omitempty" enum:"Text,JSON" doc:"Default Text"`
-	LogGroup           string            `json:"logGroup,omitempty"`
+	IdleTimeoutSeconds float64           `json:"idleTimeoutSeconds,omitempty" doc:"How long an idle environment is kept; 0: as the node decides"`
+	Concurrency        int               `json:"concurrency,omitempty" doc:"Invocations that one environment runs at once: 1 to 1000, default 1"`
+	MinEnvironments    int               `json:"minEnvironments,omitempty" doc:"Environments that are kept started, busy or not: 0 to 100000, default 0"`
+	MaxEnvironments    int               `json:"maxEnvironments,omitempty" doc:"Bound of the environments: up to 100000; 0: the node's"`
+	// QueueTimeoutSeconds is 0 for the node's default.
+	QueueTimeoutSeconds float64 `json:"queueTimeoutSeconds,omitempty" doc:"How long an invocation may wait for an environment before it is throttled: up to 900; 0: the node's default"`
+	TracingMode         string  `json:"tracingMode,omitempty" enum:"PassThrough,Active" doc:"Default PassThrough"`
+	LogFormat           string  `json:"logFormat,omitempty" enum:"Text,JSON" doc:"Default Text"`
+	LogGroup            string  `json:"logGroup,omitempty"`
 }
 
 // Egress is a policy for outgoing traffic.
