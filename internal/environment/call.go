@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"mayfly.dev/mayfly/internal/invocation"
@@ -17,21 +18,25 @@ type call struct {
 	first    bool // the environment's first call, which waited for its init
 	init     bool // the init failed, and the call with it
 	duration time.Duration
-	tail     *tail // nil: nobody asked
+	began    time.Time
+	tail     *tail     // nil: nobody asked
+	start    sync.Once // writes the START line, before the first line of the call
+	written  bool      // by start
 }
 
-// begin makes inv the running call and writes its START line.
+// begin makes inv the running call. Its START line is written when there is a line
+// to stand before; else telemetry words it from the record.
 func (e *Environment) begin(inv *invocation.Invocation, now time.Time) *call {
-	c := &call{inv: inv}
+	c := &call{inv: inv, began: now}
 	if inv.WantLogTail {
 		c.tail = &tail{}
+		c.tail.add(invocation.StartLine(inv.ID, e.Version.Number))
 	}
 	e.mu.Lock()
 	c.first = e.calls == 0
 	e.calls++
 	e.current = c
 	e.mu.Unlock()
-	e.write(c, now, fmt.Sprintf("START RequestId: %s Version: %s", inv.ID, e.Version.Number))
 	return c
 }
 
@@ -47,8 +52,11 @@ func (e *Environment) output(l runtimeapi.Line) {
 	if c != nil && l.RequestID == "" {
 		l.RequestID = c.inv.ID
 	}
-	if c != nil && c.tail != nil {
-		c.tail.add(string(l.Text))
+	if c != nil {
+		e.writeStart(c)
+		if c.tail != nil {
+			c.tail.add(string(l.Text))
+		}
 	}
 	e.lines(telemetry.Line{
 		Time: l.Time, Namespace: e.Version.Namespace, Function: e.Version.Function,
@@ -58,9 +66,22 @@ func (e *Environment) output(l runtimeapi.Line) {
 
 // write adds one of the platform's lines to the log.
 func (e *Environment) write(c *call, now time.Time, text string) {
+	e.writeStart(c)
 	if c.tail != nil {
 		c.tail.add(text)
 	}
+	e.platformLine(c, now, text)
+}
+
+// writeStart writes a call's START line, once.
+func (e *Environment) writeStart(c *call) {
+	c.start.Do(func() {
+		c.written = true
+		e.platformLine(c, c.began, invocation.StartLine(c.inv.ID, e.Version.Number))
+	})
+}
+
+func (e *Environment) platformLine(c *call, now time.Time, text string) {
 	e.lines(telemetry.Line{
 		Time: now, Namespace: e.Version.Namespace, Function: e.Version.Function,
 		RequestID: c.inv.ID, Environment: e.ID, Stream: "platform", Text: text,
@@ -68,7 +89,7 @@ func (e *Environment) write(c *call, now time.Time, text string) {
 }
 
 // end closes the running call: it completes the result's record and writes what
-// failed, END and REPORT. result is nil if the platform failed. crowded says that
+// failed. result is nil if the platform failed. crowded says that
 // calls have left more processes than the next one should find.
 func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Duration) (crowded bool) {
 	now := time.Now()
@@ -81,7 +102,7 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 		billed += e.Phases.Init
 	}
 	billed = time.Duration(math.Ceil(float64(billed)/float64(time.Millisecond))) * time.Millisecond
-	if result != nil && platformEnded(result.ErrorType) {
+	if result != nil && invocation.PlatformEnded(result.ErrorType) {
 		e.write(c, now, message(result.Payload))
 	}
 	crowded = usage.PIDs > crowdedPIDs
@@ -89,28 +110,26 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 		e.write(c, now, fmt.Sprintf("%d processes and threads are left in the execution environment, of %d that it may have: "+
 			"it serves no further invocation. Wait for the processes that the function starts", usage.PIDs, maxPIDs))
 	}
-	e.write(c, now, "END RequestId: "+c.inv.ID)
-	report := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		c.inv.ID, float64(c.duration)/float64(time.Millisecond), billed.Milliseconds(), e.Version.MemoryMB, megabytes(usage.PeakMemoryBytes))
-	if c.first {
-		report += fmt.Sprintf("Init Duration: %.2f ms\t", float64(e.Phases.Init)/float64(time.Millisecond))
-	}
-	if result != nil && result.ErrorType == "Sandbox.Timedout" {
-		report += "Status: timeout"
-	} else if result != nil && (c.init || platformEnded(result.ErrorType)) {
-		report += "Status: error\tError Type: " + result.ErrorType
-	}
-	e.write(c, now, report)
+	var r *invocation.Record
 	if result == nil {
+		r = e.record(c, &invocation.Result{}, billed)
+	} else {
+		r = e.record(c, result, billed)
+		result.Record, result.ExecutedVersion = r, e.Version.Number
+	}
+	r.CPU, r.PeakMemoryBytes = max(0, usage.CPU-cpuBefore), usage.PeakMemoryBytes
+	if result == nil { // there will be no record of its run
+		e.write(c, now, invocation.EndLine(c.inv.ID))
+		e.write(c, now, invocation.ReportLine(r))
 		return crowded
 	}
-	result.ExecutedVersion = e.Version.Number
+	c.start.Do(func() {}) // a line that comes later finds START in the record
+	r.StartWritten = c.written
 	if c.tail != nil {
+		c.tail.add(invocation.EndLine(c.inv.ID))
+		c.tail.add(invocation.ReportLine(r))
 		result.LogTail = c.tail.bytes()
 	}
-	result.Record = e.record(c, result, billed)
-	result.Record.CPU = max(0, usage.CPU-cpuBefore)
-	result.Record.PeakMemoryBytes = usage.PeakMemoryBytes
 	return crowded
 }
 
@@ -118,12 +137,16 @@ func (e *Environment) record(c *call, result *invocation.Result, billed time.Dur
 	r := &invocation.Record{
 		RequestID: c.inv.ID, Namespace: e.Version.Namespace, Function: e.Version.Function,
 		Version: e.Version.Number, Revision: e.Version.Revision, Environment: e.ID,
-		Trigger: c.inv.Trigger, Received: c.inv.Received, TraceID: c.inv.TraceID,
+		Trigger: c.inv.Trigger, Received: c.inv.Received, Began: c.began, TraceID: c.inv.TraceID,
 		Duration: c.duration, Billed: billed, MemoryMB: e.Version.MemoryMB,
 		RequestBytes: len(c.inv.Payload), ResponseBytes: len(result.Payload),
 	}
 	if c.first {
 		r.ColdStart, r.Sandbox, r.Init = true, e.Phases.Sandbox, e.Phases.Init
+	}
+	if c.init {
+		r.InitFailed, r.ColdStart, r.Duration = true, true, 0
+		r.Sandbox, r.Init = e.Phases.Sandbox, e.Phases.Init
 	}
 	setOutcome(r, result)
 	return r
@@ -136,7 +159,7 @@ func setOutcome(r *invocation.Record, result *invocation.Result) {
 		return
 	}
 	r.Outcome = invocation.OutcomeError
-	if result.ErrorType == "Sandbox.Timedout" {
+	if result.ErrorType == invocation.ErrorTimeout {
 		r.Outcome = invocation.OutcomeTimeout
 	}
 	const longest = 1024
@@ -152,16 +175,3 @@ func message(payload []byte) string {
 	}
 	return f.ErrorMessage
 }
-
-// platformEnded reports whether the platform, and not user code, worded the
-// failure, so that the log has no other trace of it.
-func platformEnded(errorType string) bool {
-	switch errorType {
-	case "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "Runtime.InvalidEntrypoint", invocation.ErrorResponseTooLarge:
-		return true
-	default:
-		return false
-	}
-}
-
-func megabytes(n int64) int64 { return (n + 1<<20 - 1) >> 20 }

@@ -40,7 +40,6 @@ func (e *InitError) Result(inv *invocation.Invocation) *invocation.Result {
 	c := env.begin(inv, time.Now())
 	c.first, c.init, c.duration = false, true, env.Phases.Init // the call was nothing but the init
 	env.end(c, &r, 0)
-	r.Record.ColdStart, r.Record.Sandbox, r.Record.Init, r.Record.Duration = true, env.Phases.Sandbox, env.Phases.Init, 0
 	return &r
 }
 

@@ -31,11 +31,19 @@ type Record struct {
 	Environment string    `json:"environment,omitempty"`
 	Trigger     string    `json:"trigger"`
 	Received    time.Time `json:"received"`
-	Outcome     string    `json:"outcome"`
-	ErrorType   string    `json:"errorType,omitempty"`
+	// Began is when an execution environment took the call; zero if none did.
+	Began time.Time `json:"began,omitzero"`
+	// StartWritten says that the call's START line is in the log already, before
+	// the first that user code wrote. See [Record.Reported].
+	StartWritten bool   `json:"startWritten,omitempty"`
+	Outcome      string `json:"outcome"`
+	ErrorType    string `json:"errorType,omitempty"`
 	// ErrorMessage is the first 1,024 bytes of the failure's message.
 	ErrorMessage string `json:"errorMessage,omitempty"`
 	ColdStart    bool   `json:"coldStart"`
+	// InitFailed says that the init phase failed and the call with it: there was
+	// no handler, and Duration is zero.
+	InitFailed bool `json:"initFailed,omitempty"`
 	// ColdStartReason is one of the Reason constants; empty on a warm call.
 	ColdStartReason string `json:"coldStartReason,omitempty"`
 	// The phases of the call, which follow each other. Queue is the wait for an

@@ -2,12 +2,7 @@ package telemetry
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
@@ -26,11 +21,26 @@ type LogQuery struct {
 	// Limit bounds the answer; 0 means 1,000; at most [MaxLimit].
 	Limit int
 	// Newest selects the last Limit lines instead of the first. The answer is
-	// in order of time either way.
+	// in the order of cursors either way.
 	Newest bool
 }
 
-// Logs returns the lines that q selects, oldest first.
+func (q *LogQuery) selection() *selection {
+	return &selection{
+		namespace: q.Namespace, function: q.Function, requestID: q.RequestID,
+		since: q.Since, until: q.Until, after: q.After, newest: q.Newest,
+	}
+}
+
+// selects reports whether a line of a wanted function is in the answer.
+func (q *LogQuery) selects(l *Line) bool {
+	return l.Cursor > q.After && (q.RequestID == "" || q.RequestID == l.RequestID) &&
+		(q.Since.IsZero() || !l.Time.Before(q.Since)) && (q.Until.IsZero() || l.Time.Before(q.Until))
+}
+
+// Logs returns the lines that q selects, oldest first. A call's END and REPORT are
+// there when it has ended, and so is its START unless user code wrote something
+// before: START then stands before that.
 func (s *Store) Logs(ctx context.Context, q LogQuery) ([]Line, error) {
 	s.flush(ctx)
 	return s.stored(ctx, q)
@@ -38,44 +48,54 @@ func (s *Store) Logs(ctx context.Context, q LogQuery) ([]Line, error) {
 
 // stored returns the lines that q selects among those on the disk.
 func (s *Store) stored(ctx context.Context, q LogQuery) ([]Line, error) {
-	where, args := q.where()
-	order := "ASC"
+	q.Limit = limit(q.Limit)
 	if q.Newest {
-		order = "DESC"
+		return s.newestLines(ctx, q)
 	}
-	//nolint:gosec // where and order are made of constants of this file
-	query := `SELECT id, time, namespace, function, request_id, environment, stream, text FROM lines ` +
-		where + ` ORDER BY id ` + order + ` LIMIT ?`
-	rows, err := s.db.QueryContext(ctx, query, append(args, limit(q.Limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("query logs: %w", err)
+	lines, err := s.earlier.lines(ctx, q)
+	if err != nil || len(lines) == q.Limit {
+		return lines, err
 	}
-	defer rows.Close()
-	var lines []Line
-	for rows.Next() {
-		var l Line
-		var nanos int64
-		if err := rows.Scan(&l.Cursor, &nanos, &l.Namespace, &l.Function, &l.RequestID, &l.Environment, &l.Stream, &l.Text); err != nil {
-			return nil, fmt.Errorf("read logs: %w", err)
+	err = s.scan(ctx, q.selection(), func(entries []stored) bool {
+		for _, e := range entries {
+			for _, l := range e.lines() {
+				if !q.selects(&l) {
+					continue
+				}
+				if lines = append(lines, l); len(lines) == q.Limit {
+					return false
+				}
+			}
 		}
-		l.Time = time.Unix(0, nanos).UTC()
-		lines = append(lines, l)
-	}
-	if q.Newest {
-		slices.Reverse(lines)
-	}
-	return lines, rows.Err()
+		return true
+	})
+	return lines, err
 }
 
-func (q LogQuery) where() (clause string, args []any) {
-	var c conditions
-	c.add(q.Namespace != "", "namespace = ?", q.Namespace)
-	c.add(q.Function != "", "function = ?", q.Function)
-	c.add(q.RequestID != "", "request_id = ?", q.RequestID)
-	c.add(!q.Since.IsZero(), "time >= ?", q.Since.UnixNano())
-	c.add(!q.Until.IsZero(), "time < ?", q.Until.UnixNano())
-	c.add(q.After > 0, "id > ?", q.After)
-	return c.clause()
+func (s *Store) newestLines(ctx context.Context, q LogQuery) ([]Line, error) {
+	var lines []Line // newest first
+	err := s.scan(ctx, q.selection(), func(entries []stored) bool {
+		for _, e := range entries {
+			for _, l := range slices.Backward(e.lines()) {
+				if !q.selects(&l) {
+					continue
+				}
+				if lines = append(lines, l); len(lines) == q.Limit {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(lines)
+	if q.Limit -= len(lines); q.Limit == 0 {
+		return lines, nil
+	}
+	before, err := s.earlier.lines(ctx, q)
+	return append(before, lines...), err
 }
 
 // Follow calls fn for the lines that q selects and then for each new one, until
@@ -84,14 +104,10 @@ func (q LogQuery) where() (clause string, args []any) {
 func (s *Store) Follow(ctx context.Context, q LogQuery, fn func(Line) error) error {
 	s.flush(ctx)
 	if q.Limit < 0 {
-		last, err := s.lastLine(ctx)
-		if err != nil {
-			return err
-		}
-		q.After, q.Limit = max(q.After, last), 0
+		q.After, q.Limit = max(q.After, s.last.Load()), 0
 	}
 	for {
-		next := s.nextFlush()
+		next, last := s.nextFlush(), s.last.Load()
 		lines, err := s.stored(ctx, q)
 		if err != nil {
 			return err
@@ -104,6 +120,7 @@ func (s *Store) Follow(ctx context.Context, q LogQuery, fn func(Line) error) err
 		}
 		full := len(lines) == limit(q.Limit)
 		if q.Newest || !full {
+			q.After = max(q.After, last) // all up to there has been looked at
 			q.Newest, q.Limit = false, 0
 			select {
 			case <-next:
@@ -112,12 +129,6 @@ func (s *Store) Follow(ctx context.Context, q LogQuery, fn func(Line) error) err
 			}
 		}
 	}
-}
-
-func (s *Store) lastLine(ctx context.Context) (int64, error) {
-	var id sql.NullInt64
-	err := s.db.QueryRowContext(ctx, `SELECT max(id) FROM lines`).Scan(&id)
-	return id.Int64, err
 }
 
 // RecordQuery selects records; empty fields select all.
@@ -139,75 +150,54 @@ type StoredRecord struct {
 // Records returns the records that q selects, newest first.
 func (s *Store) Records(ctx context.Context, q RecordQuery) ([]StoredRecord, error) {
 	s.flush(ctx)
-	var c conditions
-	c.add(q.Namespace != "", "namespace = ?", q.Namespace)
-	c.add(q.Function != "", "function = ?", q.Function)
-	c.add(q.Before > 0, "id < ?", q.Before)
-	where, args := c.clause()
-	//nolint:gosec // where is made of constants of this file
-	query := `SELECT id, body FROM records ` + where + ` ORDER BY id DESC LIMIT ?`
-	rows, err := s.db.QueryContext(ctx, query, append(args, limit(q.Limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("query records: %w", err)
+	q.Limit = limit(q.Limit)
+	if q.Before <= 0 {
+		q.Before = endless
 	}
-	defer rows.Close()
 	var records []StoredRecord
-	for rows.Next() {
-		var r StoredRecord
-		var body string
-		if err := rows.Scan(&r.Cursor, &body); err != nil {
-			return nil, fmt.Errorf("read records: %w", err)
+	selected := &selection{namespace: q.Namespace, function: q.Function, before: q.Before, newest: true}
+	err := s.scan(ctx, selected, func(entries []stored) bool {
+		for _, e := range entries {
+			if e.record != nil && e.record.Cursor < q.Before {
+				records = append(records, *e.record)
+			}
+			if len(records) == q.Limit {
+				return false
+			}
 		}
-		if err := json.Unmarshal([]byte(body), &r.Record); err != nil {
-			return nil, fmt.Errorf("decode record %d: %w", r.Cursor, err)
-		}
-		records = append(records, r)
+		return true
+	})
+	if err != nil {
+		return nil, err
 	}
-	return records, rows.Err()
+	if q.Limit -= len(records); q.Limit == 0 {
+		return records, nil
+	}
+	before, err := s.earlier.records(ctx, q)
+	return append(records, before...), err
 }
 
 // RecordOf returns the record of one call.
 func (s *Store) RecordOf(ctx context.Context, requestID string) (invocation.Record, error) {
 	s.flush(ctx)
-	var r invocation.Record
-	var body string
-	err := s.db.QueryRowContext(ctx, `SELECT body FROM records WHERE request_id = ? ORDER BY id DESC LIMIT 1`, requestID).Scan(&body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, fault.New(fault.NotFound, "InvocationNotFound", "there is no record of the invocation %s", requestID)
+	var found *StoredRecord
+	err := s.scan(ctx, &selection{requestID: requestID, newest: true}, func(entries []stored) bool {
+		for _, e := range entries {
+			if e.record != nil && e.record.RequestID == requestID {
+				found = e.record
+				return false
+			}
+		}
+		return true
+	})
+	if err == nil && found == nil {
+		found, err = s.earlier.record(ctx, requestID)
 	}
 	if err != nil {
-		return r, fmt.Errorf("query record %s: %w", requestID, err)
+		return invocation.Record{}, err
 	}
-	return r, json.Unmarshal([]byte(body), &r)
-}
-
-// conditions gathers the terms of a WHERE clause.
-type conditions struct {
-	terms []string
-	args  []any
-}
-
-func (c *conditions) add(wanted bool, term string, arg any) {
-	if wanted {
-		c.terms = append(c.terms, term)
-		c.args = append(c.args, arg)
+	if found == nil {
+		return invocation.Record{}, fault.New(fault.NotFound, "InvocationNotFound", "there is no record of the invocation %s", requestID)
 	}
-}
-
-func (c *conditions) clause() (where string, args []any) {
-	if len(c.terms) == 0 {
-		return "", nil
-	}
-	return "WHERE " + strings.Join(c.terms, " AND "), c.args
-}
-
-func limit(n int) int {
-	switch {
-	case n <= 0:
-		return 1000
-	case n > MaxLimit:
-		return MaxLimit
-	default:
-		return n
-	}
+	return found.Record, nil
 }

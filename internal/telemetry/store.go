@@ -1,6 +1,10 @@
 // Package telemetry keeps what happened on this node: the records of
 // invocations and the lines that functions wrote, in one SQLite database.
 //
+// A call leaves one entry, its record, and one for each line that user code wrote.
+// START, END and REPORT are worded from the record when a log is read. Entries are
+// stored many to a row, as chunks, because a row each costs ten times as much.
+//
 // Writing never blocks an invocation: [Store.Line] and [Store.Record] put into a
 // bounded queue and, when it is full, drop and count. [Store.Run] writes the
 // queue in batches, at most [flushInterval] after the first entry, so that a
@@ -11,7 +15,6 @@ package telemetry
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,7 +66,7 @@ type Line struct {
 
 // entry is a line or a record on its way to the disk.
 type entry struct {
-	line   Line
+	line   *Line
 	record *invocation.Record
 }
 
@@ -72,38 +75,42 @@ type Store struct {
 	cfg     Config
 	log     *slog.Logger
 	db      *sql.DB
+	earlier *earlier
 	queue   chan entry
 	size    atomic.Int64 // of the text in queue, in bytes
 	dropped atomic.Int64
+	last    atomic.Int64 // the last cursor that was stored
 
-	writing sync.Mutex // held while the queue is written
+	writing sync.Mutex // held while the queue is written; before mu
+	writer  *writer    // guarded by writing
+	batch   []entry    // likewise
+
 	mu      sync.Mutex
 	flushed chan struct{} // closed and replaced at each commit
 }
 
+// The column requests stands before body, so that looking for a request reads no
+// more of a chunk than that. progress has the next cursor, for when the chunks
+// that tell it have been removed.
 const schema = `
-CREATE TABLE IF NOT EXISTS lines (
-	id INTEGER PRIMARY KEY AUTOINCREMENT,
-	time INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS chunks (
+	id INTEGER PRIMARY KEY,
+	next INTEGER NOT NULL,
+	oldest INTEGER NOT NULL,
+	newest INTEGER NOT NULL,
+	requests BLOB NOT NULL,
+	body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS chunk_functions (
 	namespace TEXT NOT NULL,
 	function TEXT NOT NULL,
-	request_id TEXT NOT NULL,
-	environment TEXT NOT NULL,
-	stream TEXT NOT NULL,
-	text TEXT NOT NULL
+	chunk INTEGER NOT NULL,
+	PRIMARY KEY (namespace, function, chunk)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS progress (
+	id INTEGER PRIMARY KEY CHECK (id = 0),
+	next INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS lines_function ON lines (namespace, function, id);
-CREATE INDEX IF NOT EXISTS lines_request ON lines (request_id);
-CREATE TABLE IF NOT EXISTS records (
-	id INTEGER PRIMARY KEY AUTOINCREMENT,
-	time INTEGER NOT NULL,
-	namespace TEXT NOT NULL,
-	function TEXT NOT NULL,
-	request_id TEXT NOT NULL,
-	body TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS records_function ON records (namespace, function, id);
-CREATE INDEX IF NOT EXISTS records_request ON records (request_id);
 `
 
 // uriPath writes a path as SQLite's file: URIs want it.
@@ -123,25 +130,61 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(4)
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return nil, errors.Join(fault.Wrap(err, fault.Unavailable, "TelemetryStore",
-			"the records in %s can't be opened: check free space and rights, or move the file away to start a new one", path), db.Close())
-	}
-	return &Store{
+	s := &Store{
 		cfg: cfg, log: cfg.Log, db: db,
 		queue:   make(chan entry, queueLength),
 		flushed: make(chan struct{}),
-	}, nil
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fault.Wrap(err, fault.Unavailable, "TelemetryStore",
+			"the records in %s can't be opened: check free space and rights, or move the file away to start a new one", path), db.Close())
+	}
+	return s, nil
+}
+
+// prepare makes the tables and finds where to go on.
+func (s *Store) prepare(ctx context.Context) error {
+	if _, err := s.db.ExecContext(ctx, schema); err != nil {
+		return err
+	}
+	before, last, err := openEarlier(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	var next int64
+	const query = `SELECT max(coalesce((SELECT max(next) FROM chunks), 1), coalesce((SELECT next FROM progress), 1))`
+	if err := s.db.QueryRowContext(ctx, query).Scan(&next); err != nil {
+		return err
+	}
+	next = max(next, last+1)
+	if before != nil {
+		if err := s.saveProgress(ctx, next); err != nil {
+			return err
+		}
+		if dropped, err := before.drop(ctx); err != nil {
+			return err
+		} else if !dropped {
+			s.earlier = before
+		}
+	}
+	s.last.Store(next - 1)
+	s.writer, err = newWriter(ctx, s.db, next)
+	return err
+}
+
+// saveProgress stores the next cursor.
+func (s *Store) saveProgress(ctx context.Context, next int64) error {
+	_, err := s.db.ExecContext(ctx, `INSERT OR REPLACE INTO progress (id, next) VALUES (0, ?)`, next)
+	return err
 }
 
 // Line queues a line. It never blocks.
-func (s *Store) Line(l Line) { s.put(entry{line: l}) }
+func (s *Store) Line(l Line) { s.put(entry{line: &l}, int64(len(l.Text))) }
 
 // Record queues the record of a call. It never blocks; r must not change after.
-func (s *Store) Record(r *invocation.Record) { s.put(entry{record: r}) }
+func (s *Store) Record(r *invocation.Record) { s.put(entry{record: r}, 0) }
 
-func (s *Store) put(e entry) {
-	size := int64(len(e.line.Text))
+func (s *Store) put(e entry, size int64) {
 	if s.size.Add(size) <= queueBytes {
 		select {
 		case s.queue <- e:
@@ -162,7 +205,7 @@ func (s *Store) Queued() int { return len(s.queue) }
 // Run writes what is queued until ctx is done, then writes the rest and closes
 // the database.
 func (s *Store) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, s.db.Close()) }()
+	defer func() { err = errors.Join(err, s.writer.close(), s.db.Close()) }()
 	flush := time.NewTicker(flushInterval)
 	defer flush.Stop()
 	sweep := time.NewTicker(sweepInterval)
@@ -190,71 +233,44 @@ func (s *Store) flush(ctx context.Context) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for left := len(s.queue); left > 0; {
-		n, err := s.writeBatch(ctx)
-		left -= n
+		batch := s.takeBatch()
+		left -= len(batch)
+		err := s.writer.write(ctx, batch, time.Now())
+		clear(batch) // a large line is not kept until the next
 		if err != nil {
-			s.dropped.Add(int64(n))
-			s.log.ErrorContext(ctx, "records and log lines could not be written", "entries", n, "err", err)
+			s.dropped.Add(int64(len(batch)))
+			s.log.ErrorContext(ctx, "records and log lines could not be written", "entries", len(batch), "err", err)
 			return
 		}
+		s.committed()
 	}
 }
 
-func (s *Store) writeBatch(ctx context.Context) (n int, err error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, tx.Rollback())
-		}
-	}()
-	lines := newInserter(tx, "lines", "time", "namespace", "function", "request_id", "environment", "stream", "text")
-	records := newInserter(tx, "records", "time", "namespace", "function", "request_id", "body")
-	for ; n < flushEntries && err == nil; n++ {
-		var e entry
+// takeBatch takes what is queued, at most flushEntries, out of the queue. The
+// slice is good until the next call.
+func (s *Store) takeBatch() []entry {
+	s.batch = s.batch[:0]
+	for len(s.batch) < flushEntries {
 		select {
-		case e = <-s.queue:
+		case e := <-s.queue:
+			if e.line != nil {
+				s.size.Add(-int64(len(e.line.Text)))
+			}
+			s.batch = append(s.batch, e)
 		default:
-			return n, s.commit(ctx, tx, lines, records)
-		}
-		if e.record != nil {
-			err = insertRecord(ctx, records, e.record)
-		} else {
-			l := e.line
-			s.size.Add(-int64(len(l.Text)))
-			err = lines.add(ctx, l.Time.UnixNano(), l.Namespace, l.Function, l.RequestID, l.Environment, l.Stream, l.Text)
+			return s.batch
 		}
 	}
-	if err != nil {
-		return n, err
-	}
-	return n, s.commit(ctx, tx, lines, records)
+	return s.batch
 }
 
-func insertRecord(ctx context.Context, records *inserter, r *invocation.Record) error {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode record %s: %w", r.RequestID, err)
-	}
-	return records.add(ctx, r.Received.UnixNano(), r.Namespace, r.Function, r.RequestID, string(body))
-}
-
-func (s *Store) commit(ctx context.Context, tx *sql.Tx, rows ...*inserter) error {
-	for _, r := range rows {
-		if err := r.finish(ctx); err != nil {
-			return err
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
+// committed tells followers of new lines.
+func (s *Store) committed() {
+	s.last.Store(s.writer.next - 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.flushed)
 	s.flushed = make(chan struct{})
-	return nil
 }
 
 // nextFlush returns a channel that is closed at the next commit.
@@ -262,34 +278,4 @@ func (s *Store) nextFlush() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.flushed
-}
-
-// sweep removes what is older than the retention and, if the database is still
-// too large, the oldest tenth of it.
-func (s *Store) sweep(ctx context.Context, now time.Time) error {
-	if s.cfg.Retention > 0 {
-		cut := now.Add(-s.cfg.Retention).UnixNano()
-		for _, stmt := range []string{`DELETE FROM lines WHERE time < ?`, `DELETE FROM records WHERE time < ?`} {
-			if _, err := s.db.ExecContext(ctx, stmt, cut); err != nil {
-				return err
-			}
-		}
-	}
-	var pages, free, size int64
-	row := s.db.QueryRowContext(ctx, `SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size`)
-	if err := row.Scan(&pages, &free, &size); err != nil {
-		return err
-	}
-	if s.cfg.MaxBytes > 0 && (pages-free)*size > s.cfg.MaxBytes {
-		for _, stmt := range []string{
-			`DELETE FROM lines WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 10 FROM lines)`,
-			`DELETE FROM records WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 10 FROM records)`,
-		} {
-			if _, err := s.db.ExecContext(ctx, stmt); err != nil {
-				return err
-			}
-		}
-	}
-	_, err := s.db.ExecContext(ctx, `PRAGMA incremental_vacuum`)
-	return err
 }
