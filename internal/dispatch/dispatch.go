@@ -1,5 +1,5 @@
 // Package dispatch is the path of an invocation: find the version, admit the
-// call, get an environment, run it, record it. It holds no state but counters;
+// call, get an environment, run it, record it. It holds no state but a counter;
 // it is safe for concurrent use and starts no goroutine.
 package dispatch
 
@@ -15,6 +15,7 @@ import (
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/pool"
+	"mayfly.dev/mayfly/internal/runtimeapi"
 )
 
 // functions is what dispatch needs of the catalog.
@@ -24,7 +25,7 @@ type functions interface {
 
 // pools is what dispatch needs of the node's environments.
 type pools interface {
-	Acquire(ctx context.Context, v *function.Version) (pool.Lease, error)
+	Acquire(ctx context.Context, d pool.Demand) (pool.Lease, error)
 }
 
 // Config is what a dispatcher works with.
@@ -33,17 +34,12 @@ type Config struct {
 	Pools     pools
 	// Record receives the record of every call; it must not block.
 	Record func(*invocation.Record)
-	// MaxConcurrency bounds the calls on this node, waiting ones included.
-	MaxConcurrency int
-	// QueueTimeout bounds the wait for an environment, beyond the time that a
-	// version's init phase may take.
-	QueueTimeout time.Duration
-	Log          *slog.Logger
+	Log    *slog.Logger
 }
 
-// maxReplaced bounds how often a call looks its version up again because an
-// update replaced it while the call waited.
-const maxReplaced = 10
+// maxTries bounds how often a call begins anew because an update replaced the
+// version that it waited for, or because its environment ended before its turn.
+const maxTries = 10
 
 // Dispatcher runs invocations.
 type Dispatcher struct {
@@ -57,7 +53,7 @@ func New(cfg Config) *Dispatcher {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{cfg: cfg, log: cfg.Log, admission: admission{max: int64(cfg.MaxConcurrency)}}
+	return &Dispatcher{cfg: cfg, log: cfg.Log}
 }
 
 // Invoke runs one call and returns how it ended. Errors are the platform's own:
@@ -79,12 +75,11 @@ func (d *Dispatcher) Invoke(ctx context.Context, inv *invocation.Invocation) (re
 	if err != nil {
 		return nil, err
 	}
-	leave, err := d.admission.enter(f)
-	if err != nil {
+	if err := d.admission.enter(); err != nil {
 		d.refused(inv, f, err)
 		return nil, err
 	}
-	defer leave()
+	defer d.admission.leave()
 	result, err = d.run(ctx, inv, f)
 	if err != nil {
 		d.refused(inv, f, err)
@@ -115,54 +110,52 @@ func (d *Dispatcher) resolve(ref function.Ref) (*function.Function, error) {
 
 // run gets an environment for the call and runs it there.
 func (d *Dispatcher) run(ctx context.Context, inv *invocation.Invocation, f *function.Function) (*invocation.Result, error) {
-	lease, err := d.acquire(ctx, inv, f)
+	for range maxTries {
+		result, err := d.try(ctx, inv, f)
+		if !errors.Is(err, pool.ErrRetired) && !errors.Is(err, runtimeapi.ErrNotBegun) {
+			return result, err
+		}
+		if f, err = d.resolve(inv.Ref); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fault.New(fault.Unavailable, "FunctionChanging", "the environments of the function %s end faster than it can be started: try again", f.Name)
+}
+
+// try runs the call in an environment of the function's present version.
+func (d *Dispatcher) try(ctx context.Context, inv *invocation.Invocation, f *function.Function) (*invocation.Result, error) {
+	lease, err := d.cfg.Pools.Acquire(ctx, pool.Demand{
+		Version: &f.Latest, Reserved: f.ReservedConcurrency, FailFast: inv.FailFast, Bytes: len(inv.Payload),
+	})
 	if failure, ok := errors.AsType[*environment.InitError](err); ok {
 		result := failure.Result(inv)
-		result.Record.Queue = time.Since(inv.Received) - result.Record.Sandbox - result.Record.Init
+		queueOf(result.Record)
 		return result, nil
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "Canceled", "the caller went away before an environment was ready")
-	}
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = fault.Wrap(err, fault.Unavailable, "CallerGone", "the caller went away while the call waited for an environment")
+	if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))) {
+		return nil, fault.Wrap(err, fault.Unavailable, "CallerGone", "the caller went away while the call waited for an environment")
 	}
 	if err != nil {
 		return nil, err
 	}
-	queued := time.Since(inv.Received)
 	result, reusable, err := lease.Invoke(context.WithoutCancel(ctx), inv)
-	lease.Release(reusable)
 	if err != nil {
+		lease.Release(reusable, nil)
 		return nil, err
 	}
 	r := result.Record
+	lease.Release(reusable, r)
 	r.ColdStart, r.ColdStartReason = lease.ColdStart != "", lease.ColdStart
-	r.Queue = queued
-	if r.ColdStart {
-		r.Queue = max(0, queued-r.Sandbox-r.Init)
-	} else {
-		r.Sandbox, r.Init = 0, 0
+	if !r.ColdStart {
+		r.Sandbox, r.Runtime, r.Load, r.Init = 0, 0, 0, 0
 	}
+	queueOf(r)
 	return result, nil
 }
 
-// acquire waits for an environment of the function's present version.
-func (d *Dispatcher) acquire(ctx context.Context, inv *invocation.Invocation, f *function.Function) (pool.Lease, error) {
-	limit := d.cfg.QueueTimeout + f.Latest.Timeout
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fault.New(fault.Throttled, "NodeMemory",
-		"no environment became free within %s: the node's memory for functions is in use", limit))
-	defer cancel()
-	for range maxReplaced {
-		lease, err := d.cfg.Pools.Acquire(ctx, &f.Latest)
-		if !errors.Is(err, pool.ErrRetired) {
-			return lease, err
-		}
-		if f, err = d.resolve(inv.Ref); err != nil {
-			return pool.Lease{}, err
-		}
-	}
-	return pool.Lease{}, fault.New(fault.Unavailable, "FunctionChanging", "the function %s is updated faster than it can be started: try again", f.Name)
+// queueOf takes the phases of a cold start off the wait for it.
+func queueOf(r *invocation.Record) {
+	r.Queue = max(0, r.Queue-r.Sandbox-r.Runtime-r.Load-r.Init)
 }
 
 // refused records a call that did not reach user code.
@@ -187,6 +180,3 @@ func (d *Dispatcher) InFlight() int { return int(d.admission.inFlight.Load()) }
 
 // Drain refuses new calls and waits until none is left or ctx is done.
 func (d *Dispatcher) Drain(ctx context.Context) error { return d.admission.drain(ctx) }
-
-// Forget drops the counters of a function that was deleted.
-func (d *Dispatcher) Forget(namespace, name string) { d.admission.forget(namespace, name) }

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/dispatch"
 	"mayfly.dev/mayfly/internal/environment/environmenttest"
 	"mayfly.dev/mayfly/internal/fault"
@@ -67,13 +68,15 @@ func (n *node) lastRecord() *invocation.Record {
 func run(t *testing.T, w *environmenttest.World, most int, fn func(t *testing.T, n *node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		set := pool.NewSet(pool.Config{Start: w.Factory().Start, MemoryBytes: 256 << 20, IdleTimeout: time.Hour})
+		set := pool.NewSet(pool.Config{
+			Factory: w.Factory(), MemoryBytes: 256 << 20, KeepWarm: autoscaler.Fixed(time.Hour), MaxConcurrency: most, QueueTimeout: 13 * time.Second,
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- set.Run(ctx) }()
 		n := &node{functions: map[string]*function.Function{}}
 		n.Dispatcher = dispatch.New(dispatch.Config{
-			Functions: n, Pools: set, Record: n.record, MaxConcurrency: most, QueueTimeout: 10 * time.Second,
+			Functions: n, Pools: set, Record: n.record,
 		})
 		fn(t, n)
 		if left := n.InFlight(); left != 0 {
@@ -175,15 +178,20 @@ func TestConcurrencyIsBounded(t *testing.T) {
 					first <- err
 				}()
 				synctest.Wait()
-				_, err := n.Invoke(t.Context(), call("f"))
+				hasty := call("f")
+				hasty.FailFast = true
+				_, err := n.Invoke(t.Context(), hasty)
 				if !fault.Is(err, fault.Throttled, c.reason) || fault.From(err).RetryAfter == 0 {
-					t.Errorf("second call: %v, want %s with a time to wait", err, c.reason)
+					t.Errorf("a call that does not wait: %v, want %s with a time to wait", err, c.reason)
+				}
+				if _, err := n.Invoke(t.Context(), call("f")); err != nil {
+					t.Errorf("a call that waits: %v", err)
+				}
+				if r := n.lastRecord(); r.Queue != time.Second || r.ColdStart {
+					t.Errorf("the call that waited has the record %+v", r)
 				}
 				if err := <-first; err != nil {
 					t.Error(err)
-				}
-				if _, err := n.Invoke(t.Context(), call("f")); err != nil {
-					t.Errorf("after the first call's end: %v", err)
 				}
 			})
 		})
@@ -337,13 +345,13 @@ func TestAReplacedFunctionRunsItsNewRevision(t *testing.T) {
 
 func BenchmarkInvokeWarm(b *testing.B) {
 	w := &environmenttest.World{}
-	set := pool.NewSet(pool.Config{Start: w.Factory().Start, MemoryBytes: 1 << 40, IdleTimeout: time.Hour})
+	set := pool.NewSet(pool.Config{Factory: w.Factory(), MemoryBytes: 1 << 40, KeepWarm: autoscaler.Fixed(time.Hour)})
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error)
 	go func() { done <- set.Run(ctx) }()
 	n := &node{functions: map[string]*function.Function{}}
 	n.Dispatcher = dispatch.New(dispatch.Config{
-		Functions: n, Pools: set, Record: func(*invocation.Record) {}, MaxConcurrency: 1000, QueueTimeout: time.Second,
+		Functions: n, Pools: set, Record: func(*invocation.Record) {},
 	})
 	n.put("f", nil)
 	b.ReportAllocs()
@@ -369,7 +377,7 @@ func TestACallerThatGoesBeforeTheEnvironmentIsReadyIsNoFailureOfThePlatform(t *t
 		n.put("f", nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-starting; cancel() }()
-		if _, err := n.Invoke(ctx, call("f")); !fault.Is(err, fault.Unavailable, "Canceled") {
+		if _, err := n.Invoke(ctx, call("f")); !fault.Is(err, fault.Unavailable, "CallerGone") {
 			t.Errorf("got %v, want Unavailable Canceled", err)
 		}
 	})

@@ -9,7 +9,7 @@ import (
 // BenchmarkInvoke is what an environment adds to a call of user code that does
 // nothing: states, deadline, log lines and record.
 func BenchmarkInvoke(b *testing.B) {
-	e, err := (&environmenttest.World{}).Factory().Start(b.Context(), environmenttest.Version("f"))
+	e, err := (&environmenttest.World{}).Factory().Start(b.Context(), environmenttest.Version("f"), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -12,47 +13,44 @@ import (
 	"mayfly.dev/mayfly/internal/telemetry"
 )
 
-// call is the invocation that an environment runs, seen from its log.
+// call is an invocation that an environment has accepted.
 type call struct {
-	inv      *invocation.Invocation
-	first    bool // the environment's first call, which waited for its init
-	init     bool // the init failed, and the call with it
+	inv    *invocation.Invocation
+	cancel context.CancelCauseFunc
+	first  bool  // the environment's first call, which waited for its init
+	init   bool  // the init failed, and the call with it
+	tail   *tail // nil: nobody asked
+
+	begun    time.Time // zero: it waits for others to end
+	timer    *time.Timer
 	duration time.Duration
-	began    time.Time
-	tail     *tail     // nil: nobody asked
 	start    sync.Once // writes the START line, before the first line of the call
 	written  bool      // by start
 }
 
-// begin makes inv the running call. Its START line is written when there is a line
-// to stand before; else telemetry words it from the record.
-func (e *Environment) begin(inv *invocation.Invocation, now time.Time) *call {
-	c := &call{inv: inv, began: now}
-	if inv.WantLogTail {
+// begin is called when user code may begin a call: its time runs from now on. The
+// START line is written when there is a line to stand before; else telemetry words
+// it from the record.
+func (e *Environment) begin(c *call) {
+	if c.inv.WantLogTail {
 		c.tail = &tail{}
-		c.tail.add(invocation.StartLine(inv.ID, e.Version.Number))
+		c.tail.add(invocation.StartLine(c.inv.ID, e.Version.Number))
 	}
+	now := time.Now()
 	e.mu.Lock()
-	c.first = e.calls == 0
-	e.calls++
-	e.current = c
+	c.begun = now
 	e.mu.Unlock()
-	return c
+	if c.cancel != nil {
+		c.timer = time.AfterFunc(e.Version.Timeout, func() { c.cancel(errTimeout) })
+	}
 }
 
 // output receives what user code wrote. A line that names no request belongs to
-// the running call.
+// the call that runs, if there is one alone.
 func (e *Environment) output(l runtimeapi.Line) {
-	e.mu.Lock()
-	c := e.current
-	e.mu.Unlock()
-	if c != nil && l.RequestID != "" && l.RequestID != c.inv.ID {
-		c = nil // a late line of an earlier call
-	}
-	if c != nil && l.RequestID == "" {
-		l.RequestID = c.inv.ID
-	}
+	c := e.speaker(l.RequestID)
 	if c != nil {
+		l.RequestID = c.inv.ID
 		e.writeStart(c)
 		if c.tail != nil {
 			c.tail.add(string(l.Text))
@@ -62,6 +60,26 @@ func (e *Environment) output(l runtimeapi.Line) {
 		Time: l.Time, Namespace: e.Version.Namespace, Function: e.Version.Function,
 		RequestID: l.RequestID, Environment: e.ID, Stream: l.Stream, Text: string(l.Text),
 	})
+}
+
+// speaker returns the running call that a line of output belongs to; nil: a line
+// of init, a late one of an earlier call, or one of several that nobody can tell.
+func (e *Environment) speaker(requestID string) *call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found *call
+	for _, c := range e.calls {
+		switch {
+		case c.begun.IsZero():
+		case c.inv.ID == requestID:
+			return c
+		case requestID == "" && found == nil:
+			found = c
+		case requestID == "":
+			return nil
+		}
+	}
+	return found
 }
 
 // write adds one of the platform's lines to the log.
@@ -77,7 +95,7 @@ func (e *Environment) write(c *call, now time.Time, text string) {
 func (e *Environment) writeStart(c *call) {
 	c.start.Do(func() {
 		c.written = true
-		e.platformLine(c, c.began, invocation.StartLine(c.inv.ID, e.Version.Number))
+		e.platformLine(c, c.begun, invocation.StartLine(c.inv.ID, e.Version.Number))
 	})
 }
 
@@ -88,15 +106,16 @@ func (e *Environment) platformLine(c *call, now time.Time, text string) {
 	})
 }
 
-// end closes the running call: it completes the result's record and writes what
-// failed. result is nil if the platform failed. crowded says that
-// calls have left more processes than the next one should find.
-func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Duration) (crowded bool) {
+// end closes a call that had begun: it completes the result's record and writes
+// what failed. result is nil if the platform failed. crowded says that calls have
+// left more processes than the next one should find.
+func (e *Environment) end(c *call, result *invocation.Result) (crowded bool) {
 	now := time.Now()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.duration = now.Sub(c.begun)
+	}
 	usage := e.usage()
-	e.mu.Lock()
-	e.current = nil
-	e.mu.Unlock()
 	billed := c.duration
 	if c.first {
 		billed += e.Phases.Init
@@ -117,7 +136,7 @@ func (e *Environment) end(c *call, result *invocation.Result, cpuBefore time.Dur
 		r = e.record(c, result, billed)
 		result.Record, result.ExecutedVersion = r, e.Version.Number
 	}
-	r.CPU, r.PeakMemoryBytes = max(0, usage.CPU-cpuBefore), usage.PeakMemoryBytes
+	r.CPU, r.PeakMemoryBytes = e.spent(usage.CPU), usage.PeakMemoryBytes
 	if result == nil { // there will be no record of its run
 		e.write(c, now, invocation.EndLine(c.inv.ID))
 		e.write(c, now, invocation.ReportLine(r))
@@ -137,19 +156,37 @@ func (e *Environment) record(c *call, result *invocation.Result, billed time.Dur
 	r := &invocation.Record{
 		RequestID: c.inv.ID, Namespace: e.Version.Namespace, Function: e.Version.Function,
 		Version: e.Version.Number, Revision: e.Version.Revision, Environment: e.ID,
-		Trigger: c.inv.Trigger, Received: c.inv.Received, Began: c.began, TraceID: c.inv.TraceID,
+		Trigger: c.inv.Trigger, Received: c.inv.Received, Began: c.begun, TraceID: c.inv.TraceID,
+		Queue:    c.begun.Sub(c.inv.Received),
 		Duration: c.duration, Billed: billed, MemoryMB: e.Version.MemoryMB,
 		RequestBytes: len(c.inv.Payload), ResponseBytes: len(result.Payload),
 	}
 	if c.first {
-		r.ColdStart, r.Sandbox, r.Init = true, e.Phases.Sandbox, e.Phases.Init
+		e.coldStart(r)
 	}
 	if c.init {
-		r.InitFailed, r.ColdStart, r.Duration = true, true, 0
-		r.Sandbox, r.Init = e.Phases.Sandbox, e.Phases.Init
+		e.coldStart(r)
+		r.InitFailed, r.Duration = true, 0
 	}
 	setOutcome(r, result)
 	return r
+}
+
+// spent returns the processor time since the last call's end: what user code does
+// between two calls counts as the later one's, and what several do at once as that
+// of the one that ends.
+func (e *Environment) spent(cpu time.Duration) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	spent := max(0, cpu-e.cpu)
+	e.cpu = cpu
+	return spent
+}
+
+// coldStart fills in the phases of the environment's start.
+func (e *Environment) coldStart(r *invocation.Record) {
+	r.ColdStart = true
+	r.Sandbox, r.Runtime, r.Load, r.Init = e.Phases.Sandbox, e.Phases.Runtime, e.Phases.Load, e.Phases.Init
 }
 
 // setOutcome fills in how a call ended.

@@ -14,12 +14,14 @@ import (
 	"mayfly.dev/mayfly/internal/telemetry"
 )
 
-// Phases is how long the parts of an environment's start took.
+// Phases is how long the parts of an environment's start took, in their order.
+// See [invocation.Record].
 type Phases struct {
-	// Sandbox is the time from nothing to the started runtime process, Init from
-	// there to the end of user code's init phase.
-	Sandbox, Init time.Duration
+	Sandbox, Runtime, Load, Init time.Duration
 }
+
+// Total is how long the start took.
+func (p Phases) Total() time.Duration { return p.Sandbox + p.Runtime + p.Load + p.Init }
 
 // Environment is one execution environment of a version.
 type Environment struct {
@@ -32,15 +34,20 @@ type Environment struct {
 	started time.Time
 	sandbox sandbox.Sandbox
 	session runtimeapi.Session
+	line    runtimeapi.Pipeliner // the session, if it takes invocations ahead
+	ahead   int
 	final   *sandbox.Usage // what a failed start had used; nil: ask the sandbox
 
 	stopping sync.Mutex // held while the environment is freed; before mu
 	stopped  bool       // all has been freed; guarded by stopping
 
-	mu      sync.Mutex
-	state   State
-	current *call // the invocation that runs, if any
-	calls   int
+	cold sync.Mutex // held while processes are frozen or woken; before mu
+
+	mu    sync.Mutex
+	state State
+	calls []*call       // accepted and not ended, in the order of their acceptance
+	taken int           // how many were accepted so far
+	cpu   time.Duration // what the sandbox had used when the last call ended
 }
 
 // Alive reports whether user code still runs.
@@ -57,39 +64,81 @@ func (e *Environment) Alive() bool {
 func (e *Environment) Calls() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.calls
+	return e.taken
 }
 
 // Started is when the environment's start began.
 func (e *Environment) Started() time.Time { return e.started }
 
-// Invoke runs one invocation and returns how it ended. ctx carries no deadline:
-// the version's timeout bounds the call. After a timeout, an exit or an error,
-// or when too many processes are left, the environment is of no use any more and
-// Alive reports false or the caller stops it: reusable says which.
-func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (result *invocation.Result, reusable bool, err error) {
-	if !e.move(Busy) {
-		return nil, false, errors.New("environment " + e.ID + " is " + e.State().String() + ", it can't take a call")
-	}
-	now := time.Now()
-	inv.Deadline = now.Add(e.Version.Timeout)
-	c := e.begin(inv, now)
-	cpu := e.usage().CPU
+// Ahead is how many invocations the environment takes beside those that the
+// version's concurrency lets it run: they begin when earlier ones have ended.
+func (e *Environment) Ahead() int { return e.ahead }
 
-	callCtx, cancel := context.WithTimeoutCause(ctx, e.Version.Timeout, errTimeout)
-	result, err = e.session.Invoke(callCtx, inv)
-	cancel()
-	c.duration = time.Since(now)
+// Invoke runs one invocation and returns how it ended. ctx carries no deadline:
+// the version's timeout bounds the call, from when user code may begin it. After a
+// timeout or an exit, or when too many processes are left, the environment is of
+// no use any more: reusable is false then, and what was taken ahead ends with
+// [runtimeapi.ErrNotBegun] once the environment has been stopped.
+func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (result *invocation.Result, reusable bool, err error) {
+	c, err := e.accept(inv)
+	if err != nil {
+		return nil, false, err
+	}
+	ctx, c.cancel = context.WithCancelCause(ctx)
+	defer c.cancel(nil)
+	if e.line != nil {
+		result, err = e.line.InvokeInLine(ctx, inv, func() { e.begin(c) })
+	} else {
+		e.begin(c)
+		result, err = e.session.Invoke(ctx, inv)
+	}
+	if errors.Is(err, runtimeapi.ErrNotBegun) {
+		e.leave(c)
+		return nil, false, err
+	}
+	reusable = err == nil
 	if err != nil {
 		result, err = e.failed(inv, err)
-	} else {
-		reusable = true
 	}
-	crowded := e.end(c, result, cpu)
-	if !reusable || crowded || !e.move(Idle) {
-		reusable = false
+	crowded := e.end(c, result)
+	return result, e.leave(c) && reusable && !crowded, err
+}
+
+// accept makes inv one of the environment's calls. A frozen environment is woken.
+func (e *Environment) accept(inv *invocation.Invocation) (*call, error) {
+	if e.State() == Frozen {
+		if err := e.thaw(); err != nil {
+			return nil, err
+		}
 	}
-	return result, reusable, err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state != Idle && (e.state != Busy || len(e.calls) >= e.Version.Slots()+e.ahead) {
+		return nil, errors.New("environment " + e.ID + " is " + e.state.String() + ", it can't take a call")
+	}
+	e.state = Busy
+	c := &call{inv: inv, first: e.taken == 0}
+	e.taken++
+	e.calls = append(e.calls, c)
+	inv.Deadline = time.Now().Add(e.Version.Timeout)
+	return c, nil
+}
+
+// leave takes a call off the environment's list. It reports whether the
+// environment takes further ones.
+func (e *Environment) leave(c *call) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, other := range e.calls {
+		if other == c {
+			e.calls = append(e.calls[:i], e.calls[i+1:]...)
+			break
+		}
+	}
+	if e.state == Busy && len(e.calls) == 0 {
+		e.state = Idle
+	}
+	return e.state == Idle || e.state == Busy
 }
 
 // Retire makes the environment take no more invocations. It reports true to one
@@ -145,3 +194,6 @@ func (e *Environment) usage() sandbox.Usage {
 	}
 	return u
 }
+
+// MemoryBytes is what the environment's processes use now; 0: nobody can tell.
+func (e *Environment) MemoryBytes() int64 { return e.usage().MemoryBytes }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, w *environmenttest.World) *environment.Environment {
 	t.Helper()
-	e, err := w.Factory().Start(t.Context(), environmenttest.Version("f"))
+	e, err := w.Factory().Start(t.Context(), environmenttest.Version("f"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestAFailedInitIsTheResultOfTheWaitingCall(t *testing.T) {
 			w := &environmenttest.World{Init: c.init}
 			v := environmenttest.Version("f")
 			v.Timeout = time.Second
-			_, err := w.Factory().Start(t.Context(), v)
+			_, err := w.Factory().Start(t.Context(), v, nil)
 			failure, ok := errors.AsType[*environment.InitError](err)
 			if !ok {
 				t.Fatalf("got %v, want an InitError", err)
@@ -194,7 +194,7 @@ func TestABootstrapThatCannotStartIsInTheLog(t *testing.T) {
 	w := &environmenttest.World{Init: func(context.Context) error {
 		return &runtimeapi.InitError{Type: "Runtime.InvalidEntrypoint", Payload: []byte(`{"errorMessage":"no bootstrap","errorType":"Runtime.InvalidEntrypoint"}`)}
 	}}
-	_, err := w.Factory().Start(t.Context(), environmenttest.Version("f"))
+	_, err := w.Factory().Start(t.Context(), environmenttest.Version("f"), nil)
 	failure, ok := errors.AsType[*environment.InitError](err)
 	if !ok {
 		t.Fatalf("got %v, want an InitError", err)

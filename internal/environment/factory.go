@@ -4,8 +4,9 @@
 // timeouts, exits and out-of-memory into results. Which environment takes which
 // call is the pool's matter.
 //
-// An environment runs one invocation at a time. Invoke is called by one
-// goroutine at a time; State, Alive and Stop may be called from any.
+// An environment runs as many invocations at once as its version's concurrency
+// says, and takes a few more ahead if its session does. All methods are safe for
+// concurrent use. Locks are taken in the order stopping, cold, mu.
 package environment
 
 import (
@@ -82,16 +83,29 @@ func NewFactory(cfg Config) *Factory {
 	return &Factory{cfg: cfg, log: cfg.Log}
 }
 
-// Start makes an environment of v and waits for its init phase to end. A failure
-// of user code's own is an [*InitError]; all other errors are the platform's.
-// Whatever the error, nothing is left behind.
-func (f *Factory) Start(ctx context.Context, v *function.Version) (*Environment, error) {
-	id := newID()
-	e := &Environment{
-		ID: id, Version: v, log: f.log.With("function", v.Function, "environment", id),
-		lines: f.cfg.Lines, started: time.Now(),
+// Start makes an environment of v and waits for its init phase to end. With a
+// stem it is made by binding that, which is used up whatever comes of it; without
+// one, or if the stem could not be bound, from nothing. A failure of user code's
+// own is an [*InitError]; all other errors are the platform's. Whatever the error,
+// nothing is left behind.
+func (f *Factory) Start(ctx context.Context, v *function.Version, stem *Stem) (*Environment, error) {
+	if stem != nil {
+		e, err := f.make(ctx, v, stem)
+		if err == nil || !errors.Is(err, errUnbound) || ctx.Err() != nil {
+			return e, err
+		}
+		f.log.WarnContext(ctx, "a stem environment could not be bound, the start begins anew", "function", v.Function, "err", err)
 	}
-	if err := f.start(ctx, e); err != nil {
+	return f.make(ctx, v, nil)
+}
+
+func (f *Factory) make(ctx context.Context, v *function.Version, stem *Stem) (*Environment, error) {
+	e := &Environment{ID: newID(), Version: v, lines: f.cfg.Lines, started: time.Now()}
+	if stem != nil {
+		e.ID, e.sandbox = stem.id, stem.sandbox
+	}
+	e.log = f.log.With("function", v.Function, "environment", e.ID)
+	if err := f.start(ctx, e, stem); err != nil {
 		return nil, errors.Join(err, e.Stop(ctx))
 	}
 	return e, nil
@@ -103,21 +117,26 @@ func newID() string {
 
 // start goes through the steps of a start, in order. What a step makes is freed
 // by Stop.
-func (f *Factory) start(ctx context.Context, e *Environment) error {
-	var l launchState
-	steps := []struct {
+func (f *Factory) start(ctx context.Context, e *Environment, stem *Stem) error {
+	l := launchState{stem: stem}
+	begin := f.launch
+	if stem != nil {
+		begin = f.bind
+	}
+	for _, s := range []struct {
 		name string
 		do   func(context.Context, *Environment, *launchState) error
 	}{
 		{"resolve", f.resolve},
-		{"sandbox", f.sandbox},
-		{"launch", f.launch},
+		{"launch", begin},
 		{"init", f.init},
-	}
-	for _, s := range steps {
+	} {
 		if err := s.do(ctx, e, &l); err != nil {
 			if _, ok := errors.AsType[*InitError](err); ok {
 				return err
+			}
+			if stem != nil && e.session == nil {
+				err = errors.Join(err, stem.runtime.Close())
 			}
 			return fmt.Errorf("start environment of %s: %s: %w", e.Version.Ref(), s.name, err)
 		}
@@ -130,27 +149,39 @@ type launchState struct {
 	resolution language.Resolution
 	adapter    runtimeapi.Adapter
 	codeDir    string
+	stem       *Stem
 }
 
 func (f *Factory) resolve(ctx context.Context, e *Environment, l *launchState) error {
 	var err error
-	if l.resolution, err = f.cfg.Resolve(e.Version.Runtime); err != nil {
+	if l.resolution, l.adapter, err = f.runtime(e.Version.Runtime); err != nil {
 		return err
 	}
-	adapter, ok := f.cfg.Adapters[l.resolution.Family]
-	if !ok {
-		return fault.New(fault.Unsupported, "RuntimeNotFound", "this node has no support for the runtime %s", e.Version.Runtime)
-	}
-	l.adapter = adapter
+	began := time.Now()
 	l.codeDir, err = f.cfg.CodeDir(ctx, e.Version.Code.SHA256)
+	e.Phases.Load = time.Since(began)
 	return err
 }
 
-func (f *Factory) sandbox(ctx context.Context, e *Environment, l *launchState) error {
+// runtime says what runs a runtime identifier here.
+func (f *Factory) runtime(identifier string) (language.Resolution, runtimeapi.Adapter, error) {
+	resolution, err := f.cfg.Resolve(identifier)
+	if err != nil {
+		return resolution, nil, err
+	}
+	adapter, ok := f.cfg.Adapters[resolution.Family]
+	if !ok {
+		return resolution, nil, fault.New(fault.Unsupported, "RuntimeNotFound", "this node has no support for the runtime %s", identifier)
+	}
+	return resolution, adapter, nil
+}
+
+// launch makes a sandbox for the version and starts its runtime there.
+func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (err error) {
 	v := e.Version
-	mounts := append([]sandbox.Mount{{Source: l.codeDir, Target: "/var/task"}}, l.adapter.Mounts(l.resolution.Interpreter)...)
+	mounts := append([]sandbox.Mount{codeMount(l)}, l.adapter.Mounts(l.resolution.Interpreter)...)
 	began := time.Now()
-	sb, err := f.cfg.Driver.Create(ctx, sandbox.Spec{
+	e.sandbox, err = f.cfg.Driver.Create(ctx, sandbox.Spec{
 		ID:          e.ID,
 		MemoryBytes: int64(v.MemoryMB) << 20,
 		MilliCPU:    max(initMilliCPU, milliCPU(v)),
@@ -163,35 +194,37 @@ func (f *Factory) sandbox(ctx context.Context, e *Environment, l *launchState) e
 	if err != nil {
 		return err
 	}
-	e.sandbox = sb
+	e.session, err = l.adapter.Launch(ctx, e.sandbox, f.settings(e, l))
 	e.Phases.Sandbox = time.Since(began)
-	return nil
+	return err
 }
 
-func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) error {
-	began := time.Now()
-	s, err := l.adapter.Launch(ctx, e.sandbox, runtimeapi.Launch{
+func codeMount(l *launchState) sandbox.Mount {
+	return sandbox.Mount{Source: l.codeDir, Target: "/var/task"}
+}
+
+// settings is what the version's adapter must know of it.
+func (f *Factory) settings(e *Environment, l *launchState) runtimeapi.Launch {
+	return runtimeapi.Launch{
 		Environment: e.ID,
 		Version:     e.Version,
 		Interpreter: l.resolution.Interpreter,
 		Env:         f.cfg.Environ(e.Version, l.resolution.Interpreter, e.ID),
 		Output:      e.output,
-	})
-	if err != nil {
-		return err
 	}
-	e.session = s
-	e.Phases.Sandbox += time.Since(began)
-	return nil
 }
 
 func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) error {
+	if p, ok := e.session.(runtimeapi.Pipeliner); ok {
+		e.line, e.ahead = p, p.Ahead()
+	}
 	limit := max(f.cfg.InitTimeout, e.Version.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errInitTimeout)
 	defer cancel()
 	began := time.Now()
 	err := e.session.Ready(ctx)
-	e.Phases.Init = time.Since(began)
+	e.Phases.Runtime = e.session.Started()
+	e.Phases.Init = max(0, time.Since(began)-e.Phases.Runtime)
 	if err != nil {
 		return e.initFailure(err, limit)
 	}
@@ -200,6 +233,7 @@ func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) erro
 			return err
 		}
 	}
+	e.spent(e.usage().CPU)
 	if !e.move(Idle) {
 		return errors.New("environment was stopped during its init phase")
 	}

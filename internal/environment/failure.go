@@ -37,9 +37,9 @@ func (e *InitError) Result(inv *invocation.Invocation) *invocation.Result {
 		r = *invocation.Failed(r.ErrorType, e.message(inv.ID))
 	}
 	env := e.environment
-	c := env.begin(inv, time.Now())
-	c.first, c.init, c.duration = false, true, env.Phases.Init // the call was nothing but the init
-	env.end(c, &r, 0)
+	c := &call{inv: inv, init: true, duration: env.Phases.Init} // the call was nothing but the init
+	env.begin(c)
+	env.end(c, &r)
 	return &r
 }
 

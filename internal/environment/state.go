@@ -8,10 +8,10 @@ import (
 // State is where an environment is in its life.
 type State uint8
 
-// The states. An environment is made in Starting and ends in Gone.
+// The states. An environment is made in Starting and ends in Gone. What was started
+// before it was known for whom is a [Stem] until then.
 const (
 	Starting State = iota // its sandbox or its init phase is under way
-	Stem                  // started, and not yet bound to a version
 	Idle                  // waits for an invocation
 	Busy                  // runs an invocation
 	Frozen                // idle, and its processes are stopped
@@ -23,8 +23,6 @@ func (s State) String() string {
 	switch s {
 	case Starting:
 		return "starting"
-	case Stem:
-		return "stem"
 	case Idle:
 		return "idle"
 	case Busy:
@@ -42,8 +40,7 @@ func (s State) String() string {
 
 // moves lists where each state may lead.
 var moves = map[State][]State{
-	Starting: {Stem, Idle, Gone},
-	Stem:     {Idle, Gone},
+	Starting: {Idle, Gone},
 	Idle:     {Busy, Frozen, Draining, Gone},
 	Busy:     {Idle, Draining, Gone},
 	Frozen:   {Idle, Draining, Gone},

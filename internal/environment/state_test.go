@@ -7,8 +7,7 @@ import (
 
 func TestRefusedMoves(t *testing.T) {
 	allowed := map[State][]State{
-		Starting: {Stem, Idle, Gone},
-		Stem:     {Idle, Gone},
+		Starting: {Idle, Gone},
 		Idle:     {Busy, Frozen, Draining, Gone},
 		Busy:     {Idle, Draining, Gone},
 		Frozen:   {Idle, Draining, Gone},

@@ -7,286 +7,243 @@ import (
 	"sync"
 	"time"
 
+	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/environment"
 	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/invocation"
 )
 
 // pool holds the environments of one revision of one version. An arriving call
-// takes the environment that was freed last; with none free it joins a
+// takes an environment that has room (see choose.go); with none it joins a
 // first-in-first-out queue and is served by whichever comes first, a freed
-// environment or one that is being started. There are never more starts under
-// way than calls in the queue.
+// environment or one that is being started.
 type pool struct {
 	set     *Set
 	version *function.Version
+	habit   *habit
 
 	mu      sync.Mutex
 	retired bool
-	idle    []idleEnvironment // the one freed last is the last
-	busy    map[*environment.Environment]bool
+	idle    []*member // the one freed last is the last
+	busy    []*member
 	waiters []*waiter // the one that came first is the first
 	starts  []*start
-	calls   int // how many calls an environment served so far: tells a first start from a scale-out
+	calls   int         // since there was last no environment
+	alarm   *time.Timer // set while calls wait for what no event may bring
+	armed   bool
+	retryAt time.Time // after a failed start that no call waited for
+	backoff time.Duration
+
+	// What is known of calls and starts.
+	service, startTime autoscaler.Average
+	cpu                autoscaler.CPUShare
+	slowest            time.Duration // of late; it fades
+	samples            int
+	released           time.Time // when a call ended last, or the first began
 }
 
-type idleEnvironment struct {
+// member is an environment of a pool, guarded by the pool's lock.
+type member struct {
 	*environment.Environment
-	since time.Time
+	calls     int // that hold it
+	since     time.Time
+	charge    int64 // memory set aside for it
+	priority  float64
+	gone      bool // it is not in the pool any more
+	reclaimed bool
 }
 
-// waiter is a call in the queue. grant has room for one.
-type waiter struct {
-	grant chan grant
+// ErrRetired says that the version's environments have been retired while the
+// call waited: the caller looks the version up again.
+var ErrRetired = errors.New("the version was replaced")
+
+func newPool(s *Set, v *function.Version) *pool {
+	return &pool{set: s, version: v, habit: s.habitOf(v.Namespace, v.Function)}
 }
 
-type grant struct {
-	env *environment.Environment
-	err error
-}
-
-// start is an environment on its way. It can be called off until it has its
-// share of the node's memory.
-type start struct {
-	cancel  context.CancelFunc
-	running bool
-}
-
-// acquire returns an environment in which the caller may run one call. cold
-// reports whether the call had to wait for a start to end.
-func (p *pool) acquire(ctx context.Context) (env *environment.Environment, cold string, err error) {
+// acquire returns an environment in which the caller may run one call.
+func (p *pool) acquire(ctx context.Context, d Demand) (Lease, error) {
+	p.habit.reserve(d.Reserved)
+	now := time.Now()
 	p.mu.Lock()
 	if p.retired {
 		p.mu.Unlock()
-		return nil, "", ErrRetired
+		return Lease{}, ErrRetired
 	}
-	if env := p.takeIdle(); env != nil {
-		p.mu.Unlock()
-		return env, "", nil
+	if len(p.busy) == 0 && len(p.waiters) == 0 {
+		p.habit.arrived(now)
 	}
-	reason := "scale-out"
-	if p.calls == 0 && len(p.busy) == 0 && len(p.starts) == 0 {
-		reason = "first call"
+	limit := noLimit
+	if len(p.waiters) == 0 {
+		if limit = p.set.enter(p.habit); limit == noLimit {
+			if m := p.choose(now); m != nil {
+				p.lend(m, now)
+				p.mu.Unlock()
+				return Lease{Environment: m.Environment, pool: p, member: m}, nil
+			}
+			p.set.exit(p.habit)
+		}
 	}
-	w := &waiter{grant: make(chan grant, 1)}
-	p.waiters = append(p.waiters, w)
-	p.ensureStarts()
+	w, err := p.join(d, limit, now)
 	p.mu.Unlock()
-
-	select {
-	case g := <-w.grant:
-		if g.env != nil && g.env.Calls() == 0 {
-			return g.env, reason, nil
-		}
-		return g.env, "", g.err
-	case <-ctx.Done():
-		p.leave(w)
-		return nil, "", context.Cause(ctx)
-	}
-}
-
-// takeIdle takes the environment that was freed last and still lives. p.mu is
-// held.
-func (p *pool) takeIdle() *environment.Environment {
-	for len(p.idle) > 0 {
-		env := p.idle[len(p.idle)-1].Environment
-		p.idle = p.idle[:len(p.idle)-1]
-		if env.Alive() {
-			p.busy[env] = true
-			return env
-		}
-		p.set.stop(env)
-	}
-	return nil
-}
-
-// leave takes a waiter whose caller has gone out of the queue. If it was served
-// at that very moment, its environment goes to the next.
-func (p *pool) leave(w *waiter) {
-	p.mu.Lock()
-	if i := slices.Index(p.waiters, w); i >= 0 {
-		p.waiters = slices.Delete(p.waiters, i, i+1)
-		p.callOff()
-		p.mu.Unlock()
-		return
-	}
-	p.mu.Unlock()
-	if g := <-w.grant; g.env != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.put(g.env)
-	}
-}
-
-// callOff cancels starts that wait for memory and that no call needs any more.
-// p.mu is held.
-func (p *pool) callOff() {
-	for i := len(p.starts) - 1; i >= 0 && len(p.starts) > len(p.waiters); i-- {
-		if s := p.starts[i]; !s.running {
-			s.cancel()
-			p.starts = slices.Delete(p.starts, i, i+1)
-		}
-	}
-}
-
-// ensureStarts begins a start for each waiter that has none. p.mu is held.
-func (p *pool) ensureStarts() {
-	for len(p.starts) < len(p.waiters) && !p.retired {
-		if p.set.cfg.MaxEnvironments > 0 && len(p.starts)+len(p.busy)+len(p.idle) >= p.set.cfg.MaxEnvironments {
-			return
-		}
-		ctx, cancel := context.WithCancel(p.set.ctx)
-		s := &start{cancel: cancel}
-		if !p.set.spawn(func() { p.run(ctx, s) }) {
-			cancel()
-			return
-		}
-		p.starts = append(p.starts, s)
-	}
-}
-
-// run carries one start through and hands its outcome to the queue.
-func (p *pool) run(ctx context.Context, s *start) {
-	defer s.cancel()
-	memory := memoryOf(p.version)
-	if err := p.set.budget.take(ctx, memory, p.set.evict); err != nil {
-		p.started(s, nil, err)
-		return
-	}
-	p.mu.Lock()
-	s.running = slices.Contains(p.starts, s)
-	p.mu.Unlock()
-	if !s.running { // called off at the last moment
-		p.set.budget.give(memory)
-		return
-	}
-	env, err := p.set.cfg.Start(ctx, p.version)
 	if err != nil {
-		p.set.budget.give(memory)
+		return Lease{}, err
 	}
-	p.started(s, env, err)
+	return p.await(ctx, w, d)
 }
 
-// started ends a start: its environment joins the pool; its error goes to the
-// call that came first, unless the start was called off.
-func (p *pool) started(s *start, env *environment.Environment, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := slices.Index(p.starts, s)
-	if i < 0 { // called off; only a start without environment can be
-		return
+// lend gives a member to one more call. p.mu is held.
+func (p *pool) lend(m *member, now time.Time) {
+	if p.released.IsZero() {
+		p.released = now
 	}
-	p.starts = slices.Delete(p.starts, i, i+1)
-	if err == nil {
-		p.busy[env] = true
-		p.put(env)
-		return
+	if m.calls == 0 {
+		p.busy = append(p.busy, m)
+		p.set.busy.Add(1)
 	}
-	if len(p.waiters) > 0 {
-		p.pop().grant <- grant{err: err}
-	}
-	p.ensureStarts()
-}
-
-func (p *pool) pop() *waiter {
-	w := p.waiters[0]
-	p.waiters = slices.Delete(p.waiters, 0, 1)
-	return w
+	m.calls++
+	p.calls++
+	m.reclaimed = false
 }
 
 // release takes an environment back from a call.
-func (p *pool) release(env *environment.Environment, reusable bool) {
+func (p *pool) release(m *member, reusable bool, r *invocation.Record) {
+	now := time.Now()
+	p.set.exit(p.habit)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.calls++
-	if !reusable || !env.Alive() {
-		delete(p.busy, env)
-		p.set.stop(env)
-		p.ensureStarts()
-		return
+	m.calls--
+	p.released = now
+	if r != nil {
+		p.learn(r)
 	}
-	p.put(env)
-}
-
-// put gives a free environment to the first waiter or lays it aside. p.mu is
-// held.
-func (p *pool) put(env *environment.Environment) {
+	if m.calls == 0 {
+		p.set.busy.Add(-1)
+		p.busy = without(p.busy, m)
+	}
 	switch {
+	case m.gone:
+		if m.calls == 0 {
+			p.set.stop(m)
+		}
+	case !reusable || !m.Alive():
+		p.lose(m, invocation.ReasonCrashed)
+	case m.calls > 0:
 	case p.retired:
-		delete(p.busy, env)
-		p.set.stop(env)
-	case len(p.waiters) > 0:
-		p.pop().grant <- grant{env: env}
-		p.callOff()
+		p.lose(m, invocation.ReasonUpdated)
 	default:
-		delete(p.busy, env)
-		p.idle = append(p.idle, idleEnvironment{env, time.Now()})
-		p.set.budget.nudge()
+		p.rest(m, now)
+	}
+	p.next(now)
+}
+
+// next gives what was freed to the calls that wait, in this pool or in one whose
+// turn it is. p.mu is held, and freed.
+func (p *pool) next(now time.Time) {
+	s := p.set
+	others := s.turns.waiting()
+	if others && len(p.waiters) > 0 {
+		s.turns.push(p)
+	} else {
+		p.serve(now)
+	}
+	p.scale(now)
+	retired := p.retired
+	p.mu.Unlock()
+	if others {
+		s.takeTurns()
+	}
+	if retired {
+		s.serveSuccessor(p)
 	}
 }
 
-// retire ends the pool: idle environments stop now, busy ones with their call,
+// rest lays a member aside. p.mu is held.
+func (p *pool) rest(m *member, now time.Time) {
+	m.since = now
+	m.priority = p.set.priority(p.calls, p.startTime.Value(), m.charge)
+	p.idle = append(p.idle, m)
+	if len(p.busy) == 0 {
+		p.habit.ended(now)
+	}
+	p.set.gate.nudge()
+}
+
+// lose takes a member out of the pool and ends it. p.mu is held; the member is in
+// idle or busy no more, or is busy with calls that it runs to their ends.
+func (p *pool) lose(m *member, reason string) {
+	m.gone = true
+	p.habit.lost(reason)
+	if m.calls > 0 && p.version.Slots() > 1 && m.Alive() {
+		return // the last of its calls ends it
+	}
+	p.set.stop(m)
+	if len(p.idle)+len(p.busy) == 0 {
+		p.calls = 0
+	}
+}
+
+// serve gives the calls that wait what has room for them. p.mu is held.
+func (p *pool) serve(now time.Time) {
+	for len(p.waiters) > 0 {
+		switch p.set.enter(p.habit) {
+		case nodeLimit:
+			p.set.turns.push(p)
+			return
+		case reservedLimit:
+			return
+		case noLimit:
+		}
+		m := p.choose(now)
+		if m == nil {
+			p.set.exit(p.habit)
+			return
+		}
+		p.lend(m, now)
+		p.pop().grant <- grant{member: m}
+	}
+}
+
+// learn takes in how a call went. p.mu is held.
+func (p *pool) learn(r *invocation.Record) {
+	p.samples++
+	p.service.Observe(r.Duration)
+	p.cpu.Observe(r.CPU, r.Duration, int(p.set.busy.Load()), p.set.cores)
+	p.slowest = max(p.slowest-p.slowest/slowestFades, r.Duration)
+	p.habit.peaked(r.PeakMemoryBytes)
+}
+
+// slowestFades is the part of the slowest call's time that each further call
+// takes off it.
+const slowestFades = 256
+
+// retire ends the pool: idle environments stop now, busy ones with their calls,
 // waiting calls are told to look for the version again.
 func (p *pool) retire(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.retired = true
 	for _, w := range p.waiters {
+		p.set.queued.Add(-w.bytes)
 		w.grant <- grant{err: cause}
 	}
 	p.waiters = nil
-	p.callOff()
-	for _, e := range p.idle {
-		p.set.stop(e.Environment)
+	p.callOff(0)
+	for _, m := range p.idle {
+		p.lose(m, invocation.ReasonUpdated)
 	}
 	p.idle = nil
+	if p.armed {
+		p.alarm.Stop()
+	}
 }
 
 // kill stops the busy environments of a retired pool.
 func (p *pool) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for env := range p.busy {
-		p.set.stop(env)
+	for _, m := range p.busy {
+		p.set.stop(m)
 	}
-}
-
-// reap stops environments that have been idle since before cut or have died.
-func (p *pool) reap(now time.Time, defaultTimeout time.Duration) {
-	timeout := p.version.IdleTimeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = slices.DeleteFunc(p.idle, func(e idleEnvironment) bool {
-		if now.Sub(e.since) < timeout && e.Alive() {
-			return false
-		}
-		p.set.stop(e.Environment)
-		return true
-	})
-}
-
-// oldest returns since when the environment that has been idle longest is idle.
-func (p *pool) oldest() (since time.Time, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.idle) == 0 {
-		return time.Time{}, false
-	}
-	return p.idle[0].since, true
-}
-
-// evictOldest stops the environment that has been idle longest.
-func (p *pool) evictOldest() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.idle) == 0 {
-		return false
-	}
-	p.set.stop(p.idle[0].Environment)
-	p.idle = slices.Delete(p.idle, 0, 1)
-	return true
 }
 
 // empty reports whether a retired pool has nothing left to do.
@@ -296,6 +253,12 @@ func (p *pool) empty() bool {
 	return p.retired && len(p.busy) == 0 && len(p.starts) == 0
 }
 
-// ErrRetired says that the version's environments have been retired while the
-// call waited: the caller looks the version up again.
-var ErrRetired = errors.New("the version was replaced")
+// without returns list without m, in another order.
+func without(list []*member, m *member) []*member {
+	if i := slices.Index(list, m); i >= 0 {
+		last := len(list) - 1
+		list[i], list[last] = list[last], nil
+		return list[:last]
+	}
+	return list
+}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/environment"
 	"mayfly.dev/mayfly/internal/environment/environmenttest"
 	"mayfly.dev/mayfly/internal/fault"
@@ -25,14 +26,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func run(t *testing.T, w *environmenttest.World, cfg pool.Config, fn func(t *testing.T, s *pool.Set)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		if cfg.Start == nil {
-			cfg.Start = w.Factory().Start
+		if cfg.Factory == nil {
+			cfg.Factory = w.Factory()
 		}
 		if cfg.MemoryBytes == 0 {
 			cfg.MemoryBytes = 1 << 40
 		}
-		if cfg.IdleTimeout == 0 {
-			cfg.IdleTimeout = time.Hour
+		if cfg.KeepWarm == nil {
+			cfg.KeepWarm = autoscaler.Fixed(time.Hour)
 		}
 		s := pool.NewSet(cfg)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -52,7 +53,7 @@ func run(t *testing.T, w *environmenttest.World, cfg pool.Config, fn func(t *tes
 
 func acquire(t *testing.T, s *pool.Set, v *function.Version) pool.Lease {
 	t.Helper()
-	l, err := s.Acquire(t.Context(), v)
+	l, err := s.Acquire(t.Context(), pool.Demand{Version: v})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +63,11 @@ func acquire(t *testing.T, s *pool.Set, v *function.Version) pool.Lease {
 // use runs a call in the environment, as dispatch does.
 func use(t *testing.T, l pool.Lease) {
 	t.Helper()
-	_, reusable, err := l.Invoke(t.Context(), environmenttest.Call("r", "f", `{}`))
+	result, reusable, err := l.Invoke(t.Context(), environmenttest.Call("r", "f", `{}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Release(reusable)
+	l.Release(reusable, result.Record)
 }
 
 func TestAFreeEnvironmentIsUsedAgain(t *testing.T) {
@@ -136,7 +137,7 @@ func TestAWaitingCallTakesWhicheverComesFirst(t *testing.T) {
 
 func TestIdleEnvironmentsEndWithTheirTime(t *testing.T) {
 	w := &environmenttest.World{}
-	run(t, w, pool.Config{IdleTimeout: time.Minute}, func(t *testing.T, s *pool.Set) {
+	run(t, w, pool.Config{KeepWarm: autoscaler.Fixed(time.Minute)}, func(t *testing.T, s *pool.Set) {
 		long, short := environmenttest.Version("long"), environmenttest.Version("short")
 		short.IdleTimeout = 10 * time.Second
 		use(t, acquire(t, s, long))
@@ -166,7 +167,7 @@ func TestAFailedStartFailsOneCallOnly(t *testing.T) {
 	}
 	run(t, w, pool.Config{}, func(t *testing.T, s *pool.Set) {
 		v := environmenttest.Version("f")
-		if _, err := s.Acquire(t.Context(), v); err == nil {
+		if _, err := s.Acquire(t.Context(), pool.Demand{Version: v}); err == nil {
 			t.Fatal("the first start did not fail")
 		}
 		use(t, acquire(t, s, v))
@@ -178,7 +179,7 @@ func TestADeadEnvironmentIsReplaced(t *testing.T) {
 	run(t, w, pool.Config{}, func(t *testing.T, s *pool.Set) {
 		v := environmenttest.Version("f")
 		l := acquire(t, s, v)
-		l.Release(false)
+		l.Release(false, nil)
 		if next := acquire(t, s, v); next.Environment == l.Environment {
 			t.Error("an environment that must not be used again was")
 		} else {
@@ -203,7 +204,7 @@ func TestReplacedVersionsAreRetired(t *testing.T) {
 		if busy.State() == environment.Gone {
 			t.Error("the busy environment of the old revision was ended during its call")
 		}
-		if _, err := s.Acquire(t.Context(), old); !errors.Is(err, pool.ErrRetired) {
+		if _, err := s.Acquire(t.Context(), pool.Demand{Version: old}); !errors.Is(err, pool.ErrRetired) {
 			t.Errorf("acquiring the old revision: %v, want ErrRetired", err)
 		}
 		use(t, busy)
@@ -231,7 +232,7 @@ func TestMemoryIsABudget(t *testing.T) {
 		// Nothing is idle: a waits, and gives up with its caller.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := s.Acquire(ctx, a); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.Acquire(ctx, pool.Demand{Version: a}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with full memory: %v, want to wait until the deadline", err)
 		}
 		synctest.Wait()
@@ -248,7 +249,7 @@ func TestMemoryIsABudget(t *testing.T) {
 
 		huge := environmenttest.Version("huge")
 		huge.MemoryMB = 512
-		if _, err := s.Acquire(t.Context(), huge); !fault.Is(err, fault.Unavailable, "NodeMemory") {
+		if _, err := s.Acquire(t.Context(), pool.Demand{Version: huge}); !fault.Is(err, fault.Unavailable, "NodeMemory") {
 			t.Errorf("more memory than the node has: %v", err)
 		}
 	})
@@ -284,7 +285,7 @@ func TestCallersComeAndGo(t *testing.T) {
 				time.Sleep(time.Duration(i%50) * time.Millisecond)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%90)*time.Millisecond)
 				defer cancel()
-				l, err := s.Acquire(ctx, v)
+				l, err := s.Acquire(ctx, pool.Demand{Version: v})
 				if err != nil {
 					if !errors.Is(err, context.DeadlineExceeded) {
 						t.Error(err)
@@ -306,7 +307,7 @@ func TestCallersComeAndGo(t *testing.T) {
 func TestAClosedSetRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &environmenttest.World{}
-		s := pool.NewSet(pool.Config{Start: w.Factory().Start, MemoryBytes: 1 << 30, IdleTimeout: time.Hour})
+		s := pool.NewSet(pool.Config{Factory: w.Factory(), MemoryBytes: 1 << 30, KeepWarm: autoscaler.Fixed(time.Hour)})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -315,8 +316,8 @@ func TestAClosedSetRefuses(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		busy.Release(true)
-		if _, err := s.Acquire(t.Context(), environmenttest.Version("f")); !fault.Is(err, fault.Unavailable, "Draining") {
+		busy.Release(true, nil)
+		if _, err := s.Acquire(t.Context(), pool.Demand{Version: environmenttest.Version("f")}); !fault.Is(err, fault.Unavailable, "Draining") {
 			t.Errorf("after the end: %v, want Draining", err)
 		}
 		w.Balanced(t)
@@ -325,7 +326,7 @@ func TestAClosedSetRefuses(t *testing.T) {
 
 func BenchmarkAcquireRelease(b *testing.B) {
 	w := &environmenttest.World{}
-	s := pool.NewSet(pool.Config{Start: w.Factory().Start, MemoryBytes: 1 << 40, IdleTimeout: time.Hour})
+	s := pool.NewSet(pool.Config{Factory: w.Factory(), MemoryBytes: 1 << 40, KeepWarm: autoscaler.Fixed(time.Hour)})
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -333,12 +334,12 @@ func BenchmarkAcquireRelease(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			l, err := s.Acquire(ctx, v)
+			l, err := s.Acquire(ctx, pool.Demand{Version: v})
 			if err != nil {
 				b.Error(err)
 				return
 			}
-			l.Release(true)
+			l.Release(true, nil)
 		}
 	})
 	cancel()

@@ -1,52 +1,95 @@
 // Package pool keeps the execution environments of a node: one pool per version,
 // all of them within the node's memory. It decides which environment takes a
-// call, when one is started, when an idle one ends and which makes room for
-// another. Whether a call is admitted is the dispatcher's matter.
+// call and which calls wait for their turn, when an environment is started, when
+// an idle one is frozen or ends and which makes room for another. The decisions
+// themselves are package autoscaler's; here they are carried out.
 //
-// Locks are taken in the order Set, pool, budget, environment.
+// A call takes three atomic additions and its own pool's lock. Whatever functions
+// compete for, the node's concurrency and memory, is given out in turns: see
+// [turns] and [gate].
+//
+// Locks are taken in the order Set, pool, then one of habit, turns, gate and stems,
+// then environment.
 package pool
 
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/environment"
 	"mayfly.dev/mayfly/internal/function"
+	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/internal/language"
 )
 
-const reapInterval = 500 * time.Millisecond
+// tickInterval is how often a set looks for what is due.
+const tickInterval = 500 * time.Millisecond
+
+// factory is what a set needs to make environments.
+type factory interface {
+	Start(ctx context.Context, v *function.Version, stem *environment.Stem) (*environment.Environment, error)
+	StemFor(v *function.Version) (language.Interpreter, bool)
+	StartStem(ctx context.Context, in language.Interpreter) (*environment.Stem, error)
+}
 
 // Config is how a set of pools works.
 type Config struct {
-	// Start makes an environment of a version and waits for its init.
-	Start func(ctx context.Context, v *function.Version) (*environment.Environment, error)
-	// IdleTimeout is how long an idle environment is kept unless its version
-	// says otherwise.
-	IdleTimeout time.Duration
+	// Factory makes environments.
+	Factory factory
+	// KeepWarm says how long idle environments are kept whose version has no idle
+	// timeout of its own.
+	KeepWarm autoscaler.KeepWarm
+	// FreezeAfter is how long an environment is idle before it is frozen; 0: never.
+	FreezeAfter time.Duration
+	// MaxConcurrency bounds the calls that run on the node; 0: nothing does.
+	MaxConcurrency int
+	// MaxQueue bounds the waiting calls of a version, QueueTimeout how long one
+	// waits unless the version says otherwise. 0: nothing does.
+	MaxQueue     int
+	QueueTimeout time.Duration
 	// MaxEnvironments bounds the environments of one version; 0: memory alone
 	// does.
 	MaxEnvironments int
-	// MemoryBytes is what all environments may take together.
-	MemoryBytes int64
-	Log         *slog.Logger
+	// MemoryBytes is what all environments may take together, StemMemoryBytes what
+	// stems may take of it; 0: there are none.
+	MemoryBytes, StemMemoryBytes int64
+	// Available returns the memory that the machine could still give; nil: nobody
+	// looks.
+	Available func() (int64, error)
+	Log       *slog.Logger
 }
 
 // Set is the pools of a node. It is safe for concurrent use.
 type Set struct {
 	cfg    Config
 	log    *slog.Logger
-	budget *budget
+	cores  float64
+	gate   *gate
+	turns  turns
+	stems  *stems
 	pools  sync.Map // of key to *pool
+	habits sync.Map // of functionKey to *habit
+
+	running atomic.Int64 // calls that run
+	active  atomic.Int64 // functions that run any
+	busy    atomic.Int64 // environments that run any
+	queued  atomic.Int64 // bytes of the payloads of waiting calls
 
 	ctx    context.Context //nolint:containedctx // the life of starts, which outlive the calls that asked for them
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // guards pools' writes, closed and old
-	closed  bool
-	old     []*pool // retired, with environments that still run a call
-	running sync.WaitGroup
+	evicting sync.Mutex
+	dual     autoscaler.GreedyDual // guarded by evicting
+
+	mu         sync.Mutex // guards pools' writes, closed and old
+	closed     bool
+	old        []*pool // retired, with environments that still run a call
+	background sync.WaitGroup
 }
 
 type key struct{ namespace, function, number string }
@@ -58,35 +101,47 @@ func NewSet(cfg Config) *Set {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Set{cfg: cfg, log: cfg.Log, budget: newBudget(cfg.MemoryBytes), ctx: ctx, cancel: cancel}
+	s := &Set{cfg: cfg, log: cfg.Log, cores: float64(runtime.GOMAXPROCS(0)), ctx: ctx, cancel: cancel}
+	s.gate = newGate(cfg.MemoryBytes, startsPerCore*runtime.GOMAXPROCS(0), s.evict)
+	s.stems = newStems(s)
+	return s
+}
+
+// Demand is a call that needs an environment.
+type Demand struct {
+	Version *function.Version
+	// Reserved is the function's reserved concurrency; nil: it has none.
+	Reserved *int
+	// FailFast refuses the call where a limit on running calls would have it wait.
+	FailFast bool
+	// Bytes is the size of what a waiting call keeps in memory.
+	Bytes int
 }
 
 // Lease is an environment that one call holds.
 type Lease struct {
 	*environment.Environment
-	// ColdStart says why the call waited for a start: "first call" or
-	// "scale-out"; empty if it did not.
+	// ColdStart is why the call waited for a start, one of the reasons of package
+	// invocation; empty if it did not.
 	ColdStart string
 
-	pool *pool
+	pool   *pool
+	member *member
 }
 
 // Release gives the environment back. reusable is false if it must not take
-// another call.
-func (l Lease) Release(reusable bool) { l.pool.release(l.Environment, reusable) }
+// another call; r is the call's record, nil if it has none.
+func (l Lease) Release(reusable bool, r *invocation.Record) { l.pool.release(l.member, reusable, r) }
 
-// Acquire returns an environment of v. It waits until one is free or started, or
-// ctx is done. [ErrRetired] says that v has been replaced meanwhile.
-func (s *Set) Acquire(ctx context.Context, v *function.Version) (Lease, error) {
-	p, err := s.poolOf(v)
+// Acquire returns an environment of a version. It waits until the call's turn has
+// come and one is free or started, or ctx is done. [ErrRetired] says that the
+// version has been replaced meanwhile.
+func (s *Set) Acquire(ctx context.Context, d Demand) (Lease, error) {
+	p, err := s.poolOf(d.Version)
 	if err != nil {
 		return Lease{}, err
 	}
-	env, cold, err := p.acquire(ctx)
-	if err != nil {
-		return Lease{}, err
-	}
-	return Lease{Environment: env, ColdStart: cold, pool: p}, nil
+	return p.acquire(ctx, d)
 }
 
 // poolOf returns the pool of v, a new one in place of an earlier revision's if
@@ -111,9 +166,24 @@ func (s *Set) poolOf(v *function.Version) (*pool, error) {
 		}
 		s.retire(k, p, ErrRetired)
 	}
-	p := &pool{set: s, version: v, busy: map[*environment.Environment]bool{}}
+	p := newPool(s, v)
 	s.pools.Store(k, p)
 	return p, nil
+}
+
+// Keep prepares, in the background, for a version that can be invoked from now on:
+// it has a stem of its runtime ready and keeps the version's minimum of
+// environments.
+func (s *Set) Keep(v *function.Version) {
+	s.spawn(func() {
+		s.stems.expect(v)
+		if v.MinEnvironments == 0 {
+			return
+		}
+		if p, err := s.poolOf(v); err == nil {
+			p.scaleNow(time.Now())
+		}
+	})
 }
 
 // Retire ends the environments of a function's version once the calls they run
@@ -127,6 +197,9 @@ func (s *Set) Retire(namespace, name, number string) {
 	}
 }
 
+// Forget drops what the set knows of a function that was deleted.
+func (s *Set) Forget(namespace, name string) { s.habits.Delete(functionKey{namespace, name}) }
+
 // retire takes a pool out of the set. s.mu is held.
 func (s *Set) retire(k key, p *pool, cause error) {
 	s.pools.CompareAndDelete(k, p)
@@ -136,15 +209,15 @@ func (s *Set) retire(k key, p *pool, cause error) {
 	}
 }
 
-// Run ends environments whose idle time is over until ctx is done, and then all
-// environments. Calls that still run are cut off: the dispatcher drains before.
+// Run looks after environments until ctx is done, and then ends all of them.
+// Calls that still run are cut off: the dispatcher drains before.
 func (s *Set) Run(ctx context.Context) error {
-	tick := time.NewTicker(reapInterval)
+	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
-			s.reap(now)
+			s.tick(ctx, now)
 		case <-ctx.Done():
 			s.close()
 			return nil
@@ -152,11 +225,13 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Set) reap(now time.Time) {
+func (s *Set) tick(ctx context.Context, now time.Time) {
+	s.look(ctx)
 	s.pools.Range(func(_, p any) bool {
-		p.(*pool).reap(now, s.cfg.IdleTimeout)
+		p.(*pool).tick(ctx, now)
 		return true
 	})
+	s.stems.tick(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := s.old[:0]
@@ -181,7 +256,8 @@ func (s *Set) close() {
 		p.kill()
 	}
 	s.mu.Unlock()
-	s.running.Wait()
+	s.stems.close()
+	s.background.Wait()
 }
 
 // spawn runs fn in a goroutine that close waits for. It reports false if the set
@@ -190,37 +266,21 @@ func (s *Set) spawn(fn func()) bool {
 	if s.ctx.Err() != nil {
 		return false
 	}
-	s.running.Go(fn)
+	s.background.Go(fn)
 	return true
 }
 
 // stop destroys an environment in the background and gives its memory back.
-func (s *Set) stop(env *environment.Environment) {
-	if !env.Retire() {
+func (s *Set) stop(m *member) {
+	if !m.Retire() {
 		return // another has begun to
 	}
-	memory := memoryOf(env.Version)
-	s.budget.leaving(memory)
-	s.running.Go(func() {
-		if err := env.Stop(context.WithoutCancel(s.ctx)); err != nil {
-			s.log.Error("an environment could not be destroyed", "environment", env.ID, "function", env.Version.Function, "err", err)
+	charge := m.charge
+	s.gate.leaving(charge)
+	s.background.Go(func() {
+		if err := m.Stop(context.WithoutCancel(s.ctx)); err != nil {
+			s.log.Error("an environment could not be destroyed", "environment", m.ID, "function", m.Version.Function, "err", err)
 		}
-		s.budget.left(memory)
+		s.gate.left(m.Version.Namespace, charge)
 	})
 }
-
-// evict stops the environment that has been idle longest on the whole node.
-func (s *Set) evict() bool {
-	var victim *pool
-	var since time.Time
-	s.pools.Range(func(_, v any) bool {
-		p := v.(*pool)
-		if t, ok := p.oldest(); ok && (victim == nil || t.Before(since)) {
-			victim, since = p, t
-		}
-		return true
-	})
-	return victim != nil && victim.evictOldest()
-}
-
-func memoryOf(v *function.Version) int64 { return int64(v.MemoryMB) << 20 }

@@ -39,13 +39,13 @@ func (s *Set) Status(namespace, name string) []Status {
 
 // Totals is what the environments of a node take together.
 type Totals struct {
-	Idle, Busy, Starting, Waiting int
-	MemoryBytes, MemoryLimitBytes int64
+	Idle, Busy, Frozen, Starting, Waiting, Stems int
+	MemoryBytes, MemoryLimitBytes                int64
 }
 
-// Totals counts environments, starts and waiting calls.
+// Totals counts environments, starts and waiting calls. Frozen ones are idle, too.
 func (s *Set) Totals() Totals {
-	t := Totals{MemoryBytes: s.budget.used(), MemoryLimitBytes: s.cfg.MemoryBytes}
+	t := Totals{MemoryBytes: s.gate.used(), MemoryLimitBytes: s.cfg.MemoryBytes, Stems: s.stems.count()}
 	s.pools.Range(func(_, v any) bool {
 		p := v.(*pool)
 		p.mu.Lock()
@@ -54,6 +54,11 @@ func (s *Set) Totals() Totals {
 		t.Busy += len(p.busy)
 		t.Starting += len(p.starts)
 		t.Waiting += len(p.waiters)
+		for _, m := range p.idle {
+			if m.State() == environment.Frozen {
+				t.Frozen++
+			}
+		}
 		return true
 	})
 	return t
@@ -63,18 +68,11 @@ func (p *pool) status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := make([]Status, 0, len(p.idle)+len(p.busy))
-	for _, e := range p.idle {
-		all = append(all, statusOf(e.Environment))
-	}
-	for e := range p.busy {
-		all = append(all, statusOf(e))
+	for _, m := range slices.Concat(p.idle, p.busy) {
+		all = append(all, Status{
+			ID: m.ID, Version: m.Version.Number, Revision: m.Version.Revision, State: m.State().String(),
+			Started: m.Started(), Calls: m.Calls(), MemoryMB: m.Version.MemoryMB,
+		})
 	}
 	return all
-}
-
-func statusOf(e *environment.Environment) Status {
-	return Status{
-		ID: e.ID, Version: e.Version.Number, Revision: e.Version.Revision, State: e.State().String(),
-		Started: e.Started(), Calls: e.Calls(), MemoryMB: e.Version.MemoryMB,
-	}
 }

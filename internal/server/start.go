@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mayfly.dev/mayfly/internal/auth"
+	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/dispatch"
 	"mayfly.dev/mayfly/internal/engine"
@@ -158,13 +159,7 @@ func (n *node) buildPath(ctx context.Context) error {
 		InitTimeout: n.cfg.InitTimeout,
 		Log:         n.log.With("part", "environment"),
 	})
-	n.pools = pool.NewSet(pool.Config{
-		Start:           factory.Start,
-		IdleTimeout:     n.cfg.IdleTimeout,
-		MaxEnvironments: n.cfg.MaxEnvironments,
-		MemoryBytes:     n.cfg.Memory.Bytes,
-		Log:             n.log.With("part", "pool"),
-	})
+	n.pools = pool.NewSet(n.poolConfig(factory))
 	n.background(ctx, "environments", n.pools.Run)
 	n.metrics = newMetrics(n)
 	n.dispatcher = dispatch.New(dispatch.Config{
@@ -174,24 +169,62 @@ func (n *node) buildPath(ctx context.Context) error {
 			n.store.Record(r)
 			n.metrics.record(r)
 		},
-		MaxConcurrency: n.cfg.MaxConcurrency,
-		QueueTimeout:   n.cfg.InitTimeout,
-		Log:            n.log.With("part", "dispatch"),
+		Log: n.log.With("part", "dispatch"),
 	})
 	n.catalog.OnChange(n.changed)
+	n.keepDeployed() //nolint:contextcheck // what it begins outlives the start
 	return nil
 }
 
-// changed retires the environments of a version that was replaced or deleted.
+func (n *node) poolConfig(factory *environment.Factory) pool.Config {
+	c := pool.Config{
+		Factory:         factory,
+		KeepWarm:        autoscaler.Hybrid{Fallback: n.cfg.IdleTimeout},
+		FreezeAfter:     n.cfg.FreezeAfter,
+		MaxConcurrency:  n.cfg.MaxConcurrency,
+		MaxQueue:        n.cfg.MaxQueue,
+		QueueTimeout:    n.cfg.QueueTimeout,
+		MaxEnvironments: n.cfg.MaxEnvironments,
+		MemoryBytes:     n.cfg.Memory.Bytes,
+		Available:       availableMemory,
+		Log:             n.log.With("part", "pool"),
+	}
+	if n.cfg.KeepWarm == "fixed" {
+		c.KeepWarm = autoscaler.Fixed(n.cfg.IdleTimeout)
+	}
+	if n.cfg.Stems != "off" {
+		c.StemMemoryBytes = n.cfg.StemMemory.Bytes
+	}
+	return c
+}
+
+// keepDeployed prepares for the functions that were deployed in earlier runs.
+func (n *node) keepDeployed() {
+	const page = 1000
+	for after, more := "", true; more; {
+		var list []*function.Function
+		list, more = n.catalog.Functions(function.DefaultNamespace, after, page)
+		for _, f := range list {
+			if after = f.Name; f.State == function.Active {
+				n.pools.Keep(&f.Latest)
+			}
+		}
+	}
+}
+
+// changed retires the environments of a version that was replaced or deleted, and
+// prepares for one that can be invoked now.
 func (n *node) changed(old, updated *function.Function) {
-	if old == nil {
+	if updated == nil {
+		n.pools.Retire(old.Namespace, old.Name, function.Latest)
+		n.pools.Forget(old.Namespace, old.Name)
 		return
 	}
-	if updated == nil {
-		n.dispatcher.Forget(old.Namespace, old.Name)
-	}
-	if updated == nil || updated.Latest.Revision != old.Latest.Revision {
+	if old != nil && updated.Latest.Revision != old.Latest.Revision {
 		n.pools.Retire(old.Namespace, old.Name, function.Latest)
+	}
+	if updated.State == function.Active {
+		n.pools.Keep(&updated.Latest)
 	}
 }
 

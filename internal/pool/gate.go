@@ -1,0 +1,236 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mayfly.dev/mayfly/internal/fault"
+)
+
+const (
+	// startsPerCore is how many starts run at once for each processor: making
+	// processes does not scale beyond.
+	startsPerCore = 2
+	// startTurn is how long a start keeps others from theirs: one that waits in its
+	// init phase computes little.
+	startTurn = 250 * time.Millisecond
+	// reserveParts is the part of the memory that is left for functions without any
+	// environment.
+	reserveParts = 10
+	// overtaken is how long a start waits for memory before smaller ones that came
+	// later may not overtake it any more.
+	overtaken = time.Second
+)
+
+// gate lets starts begin: each takes a part of the node's memory and one of a few
+// turns. Where they are short, functions without any environment come first, then
+// the namespace that has the least memory.
+type gate struct {
+	evict func() bool
+
+	mu       sync.Mutex
+	total    int64
+	free     int64 // below 0 if environments use more than was expected
+	stopping int64 // will be free as soon as a destruction ends
+	turns    int
+	short    bool // the machine itself has no memory to give
+	held     map[string]int64
+	waiting  []*claim
+
+	queue atomic.Int32 // how many wait, so that nobody else pays for them
+}
+
+// claim is what a start needs.
+type claim struct {
+	namespace string
+	bytes     int64
+	first     bool // the version has no environment yet
+	since     time.Time
+	granted   bool          // guarded by gate.mu
+	wake      chan struct{} // has a value when the claim should look again
+	passed    sync.Once
+}
+
+func newGate(total int64, turns int, evict func() bool) *gate {
+	return &gate{evict: evict, total: total, free: total, turns: turns, held: make(map[string]int64)}
+}
+
+// take waits for a claim's turn and its memory. [gate.pass] gives back the turn,
+// [gate.give] the memory.
+func (g *gate) take(ctx context.Context, c *claim) error {
+	if c.bytes > g.total {
+		return fault.New(fault.Unavailable, "NodeMemory",
+			"the function's memory of %d MB is more than the %d MB that this node may give to functions: lower the function's memory or raise the node's setting memory", c.bytes>>20, g.total>>20)
+	}
+	c.since, c.wake = time.Now(), make(chan struct{}, 1)
+	g.mu.Lock()
+	g.waiting = append(g.waiting, c)
+	for {
+		g.admit()
+		granted, lacks := c.granted, g.lacks(c)
+		select {
+		case <-c.wake: // it has looked by now
+		default:
+		}
+		g.mu.Unlock()
+		if granted {
+			return nil
+		}
+		if !lacks || !g.evict() {
+			select {
+			case <-c.wake:
+			case <-ctx.Done():
+				return g.withdraw(ctx, c)
+			}
+		}
+		g.mu.Lock()
+	}
+}
+
+// withdraw takes back a claim; one that was granted meanwhile is given back.
+func (g *gate) withdraw(ctx context.Context, c *claim) error {
+	g.mu.Lock()
+	granted := c.granted
+	if !granted {
+		g.waiting = slices.DeleteFunc(g.waiting, func(other *claim) bool { return other == c })
+		g.admit() // it may have kept others from their turn
+	}
+	g.mu.Unlock()
+	if granted {
+		g.pass(c)
+		g.give(c)
+	}
+	return context.Cause(ctx)
+}
+
+// admit grants the claims whose turn it is, and has the first of the others look
+// whether it should have room made for it. g.mu is held.
+func (g *gate) admit() {
+	defer func() { g.queue.Store(int32(len(g.waiting))) }()
+	if len(g.waiting) == 0 {
+		return
+	}
+	slices.SortStableFunc(g.waiting, func(a, b *claim) int {
+		if a.first != b.first {
+			return map[bool]int{true: -1, false: 1}[a.first]
+		}
+		return cmp.Or(cmp.Compare(g.held[a.namespace], g.held[b.namespace]), a.since.Compare(b.since))
+	})
+	for _, c := range g.waiting {
+		if g.turns == 0 {
+			break
+		}
+		if g.fits(c) {
+			c.granted = true
+			c.look()
+			g.turns--
+			g.free -= c.bytes
+			g.held[c.namespace] += c.bytes
+		} else if time.Since(c.since) > overtaken {
+			break
+		}
+	}
+	g.waiting = slices.DeleteFunc(g.waiting, func(c *claim) bool { return c.granted })
+	if len(g.waiting) > 0 && g.lacks(g.waiting[0]) {
+		g.waiting[0].look()
+	}
+}
+
+func (c *claim) look() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// fits reports whether there is memory for the claim. g.mu is held.
+func (g *gate) fits(c *claim) bool {
+	if c.first {
+		return g.free >= c.bytes
+	}
+	return !g.short && g.free-c.bytes >= g.reserve(c)
+}
+
+// reserve is what a claim has to leave, where it is not all that there is.
+func (g *gate) reserve(c *claim) int64 {
+	if c.first {
+		return 0
+	}
+	return min(g.total/reserveParts, max(0, g.total-c.bytes))
+}
+
+// lacks reports whether c has the first turn and waits for memory alone. g.mu is
+// held.
+func (g *gate) lacks(c *claim) bool {
+	return len(g.waiting) > 0 && g.waiting[0] == c && g.turns > 0 &&
+		g.free+g.stopping-c.bytes < g.reserve(c)
+}
+
+// pass gives the claim's turn to the next. It may be called twice.
+func (g *gate) pass(c *claim) {
+	c.passed.Do(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.turns++
+		g.admit()
+	})
+}
+
+// give gives back a claim's memory.
+func (g *gate) give(c *claim) { g.adjust(c.namespace, -c.bytes) }
+
+// adjust takes more bytes for what runs already, or gives some back. "" is the
+// namespace of what belongs to none.
+func (g *gate) adjust(namespace string, bytes int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.free -= bytes
+	if g.held[namespace] += bytes; g.held[namespace] == 0 {
+		delete(g.held, namespace)
+	}
+	g.admit()
+}
+
+// leaving says that bytes are about to be given back.
+func (g *gate) leaving(bytes int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stopping += bytes
+}
+
+// left gives back bytes that were announced by leaving.
+func (g *gate) left(namespace string, bytes int64) {
+	g.mu.Lock()
+	g.stopping -= bytes
+	g.mu.Unlock()
+	g.adjust(namespace, -bytes)
+}
+
+// nudge lets waiting starts look again: an environment that could make room has
+// become idle.
+func (g *gate) nudge() {
+	if g.queue.Load() == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.admit()
+}
+
+// press says whether the machine itself is short of memory.
+func (g *gate) press(short bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.short = short
+}
+
+// used returns the bytes taken.
+func (g *gate) used() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total - g.free
+}

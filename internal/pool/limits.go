@@ -1,0 +1,135 @@
+package pool
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// limit is what keeps a call from running although an environment may be free.
+type limit uint8
+
+const (
+	noLimit limit = iota
+	nodeLimit
+	reservedLimit
+)
+
+// crowded is the part of the node's concurrency from which on a function gets no
+// more than its share of it.
+const crowded = 0.9
+
+// enter counts a call that is about to run, unless a limit is reached.
+func (s *Set) enter(h *habit) limit {
+	most := int64(s.cfg.MaxConcurrency)
+	n, own := s.running.Add(1), h.running.Add(1)
+	if own == 1 {
+		s.active.Add(1)
+	}
+	if reserved := h.reserved.Load(); reserved != unreserved && own > reserved {
+		s.undo(h)
+		return reservedLimit
+	}
+	if most > 0 && (n > most || float64(n) > crowded*float64(most) && own > max(1, most/(s.active.Load()+1))) {
+		s.undo(h)
+		return nodeLimit
+	}
+	return noLimit
+}
+
+// exit counts the end of a call.
+func (s *Set) exit(h *habit) { s.undo(h) }
+
+func (s *Set) undo(h *habit) {
+	if h.running.Add(-1) == 0 {
+		s.active.Add(-1)
+	}
+	s.running.Add(-1)
+}
+
+// takeTurns gives what the node's concurrency has room for to the pools whose turn
+// it is. No lock is held.
+func (s *Set) takeTurns() {
+	for range s.turns.len() {
+		p := s.turns.pop()
+		if p == nil {
+			return
+		}
+		p.mu.Lock()
+		before := len(p.waiters)
+		p.serve(time.Now()) // takes another turn, at the end, if it has to wait on
+		served := before != len(p.waiters)
+		p.mu.Unlock()
+		if served {
+			return
+		}
+	}
+}
+
+// serveSuccessor lets the pool that took a retired one's place have the function's
+// reserved concurrency. No lock is held.
+func (s *Set) serveSuccessor(old *pool) {
+	v := old.version
+	if now, ok := s.pools.Load(key{v.Namespace, v.Function, v.Number}); ok {
+		p := now.(*pool)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.serve(time.Now())
+	}
+}
+
+// turns is the order in which pools get what the whole node has too little of: in
+// turns over the namespaces, and over the pools of each.
+type turns struct {
+	n atomic.Int32
+
+	mu         sync.Mutex
+	namespaces []string
+	pools      map[string][]*pool
+}
+
+// waiting reports whether any pool waits for its turn.
+func (t *turns) waiting() bool { return t.n.Load() > 0 }
+
+func (t *turns) len() int { return int(t.n.Load()) }
+
+// push puts p at the end of the order, unless it is in it.
+func (t *turns) push(p *pool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ns := p.version.Namespace
+	list := t.pools[ns]
+	if slices.Contains(list, p) {
+		return
+	}
+	if t.pools == nil {
+		t.pools = make(map[string][]*pool)
+	}
+	if len(list) == 0 {
+		t.namespaces = append(t.namespaces, ns)
+	}
+	t.pools[ns] = append(list, p)
+	t.n.Add(1)
+}
+
+// pop takes the pool whose turn it is; nil: none waits.
+func (t *turns) pop() *pool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.namespaces) == 0 {
+		return nil
+	}
+	ns := t.namespaces[0]
+	t.namespaces = slices.Delete(t.namespaces, 0, 1)
+	list := t.pools[ns]
+	p := list[0]
+	if list = slices.Delete(list, 0, 1); len(list) > 0 {
+		t.pools[ns] = list
+		t.namespaces = append(t.namespaces, ns)
+	} else {
+		delete(t.pools, ns)
+	}
+	t.n.Add(-1)
+	return p
+}
