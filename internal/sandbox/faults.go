@@ -12,6 +12,13 @@ import (
 var (
 	ErrDestroyed = fault.New(fault.Conflict, "SandboxDestroyed", "the sandbox has been destroyed")
 	ErrStarted   = fault.New(fault.Conflict, "SandboxStarted", "the sandbox has been started before")
+	ErrBound     = fault.New(fault.Conflict, "SandboxBound", "the sandbox has been bound before, or was made whole")
+)
+
+// What every driver answers to a binding that comes too early or too late.
+var (
+	ErrNotStarted = fault.New(fault.Conflict, "SandboxNotStarted", "the sandbox has not been started yet")
+	ErrEnded      = fault.New(fault.Conflict, "SandboxEnded", "the sandbox's first process has ended")
 )
 
 // ProgramFault says what is wrong with a program that could not be executed,

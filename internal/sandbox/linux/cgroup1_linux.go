@@ -125,18 +125,18 @@ type cgroup1 struct {
 	meter    meter
 }
 
-func (g *cgroup1) limit(l limits) error {
-	if dir, ok := g.dirs["memory"]; ok {
+func (g *cgroup1) limit(was, l limits) error {
+	if dir, ok := g.dirs["memory"]; ok && was.memoryBytes != l.memoryBytes {
 		if err := limitMemory1(dir, l.memoryBytes); err != nil {
 			return err
 		}
 	}
-	if dir, ok := g.dirs["cpu"]; ok {
-		if err := limitCPU1(dir, l.milliCPU); err != nil {
+	if dir, ok := g.dirs["cpu"]; ok && was.milliCPU != l.milliCPU {
+		if err := limitCPU1(dir, was.milliCPU, l.milliCPU); err != nil {
 			return err
 		}
 	}
-	if dir, ok := g.dirs["pids"]; ok {
+	if dir, ok := g.dirs["pids"]; ok && was.pids != l.pids {
 		return set(dir, "pids.max", strconv.Itoa(l.pids))
 	}
 	return nil
@@ -148,20 +148,35 @@ func (g *cgroup1) limit(l limits) error {
 func limitMemory1(dir string, limitBytes int64) error {
 	v := strconv.FormatInt(limitBytes, 10)
 	const memory, both = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
-	if now, err := number(dir, both); err == nil && now < limitBytes {
+	switch now, err := number(dir, both); {
+	case errors.Is(err, fs.ErrNotExist):
+		return set(dir, memory, v)
+	case err == nil && now < limitBytes:
 		return errors.Join(set(dir, both, v), set(dir, memory, v))
+	default:
+		return errors.Join(set(dir, memory, v), set(dir, both, v))
 	}
-	return errors.Join(set(dir, memory, v), setIfPresent(dir, both, v))
 }
 
-func limitCPU1(dir string, milliCPU int) error {
+// limitCPU1 sets the processor share; was is the one before, or 0 for unknown.
+func limitCPU1(dir string, was, milliCPU int) error {
 	q, period := quota(milliCPU)
-	// Without a quota first: the kernel refuses a burst above the quota and, under
-	// a parent with a quota, a ratio above the parent's in between.
-	if err := errors.Join(setIfPresent(dir, "cpu.cfs_burst_us", "0"), set(dir, "cpu.cfs_quota_us", "-1"),
-		set(dir, "cpu.cfs_period_us", strconv.FormatInt(period, 10)),
-		set(dir, "cpu.cfs_quota_us", strconv.FormatInt(q, 10)),
-		setIfPresent(dir, "cpu.cfs_burst_us", strconv.FormatInt(q, 10))); err != nil {
+	oldQuota, oldPeriod := quota(was)
+	value := strconv.FormatInt(q, 10)
+	var err error
+	switch {
+	case was == 0 || period != oldPeriod:
+		// Without a quota first: the kernel refuses a burst above the quota and, under
+		// a parent with a quota, a ratio above the parent's in between.
+		err = errors.Join(setIfPresent(dir, "cpu.cfs_burst_us", "0"), set(dir, "cpu.cfs_quota_us", "-1"),
+			set(dir, "cpu.cfs_period_us", strconv.FormatInt(period, 10)),
+			set(dir, "cpu.cfs_quota_us", value), setIfPresent(dir, "cpu.cfs_burst_us", value))
+	case q < oldQuota:
+		err = errors.Join(setIfPresent(dir, "cpu.cfs_burst_us", value), set(dir, "cpu.cfs_quota_us", value))
+	case q > oldQuota:
+		err = errors.Join(set(dir, "cpu.cfs_quota_us", value), setIfPresent(dir, "cpu.cfs_burst_us", value))
+	}
+	if err != nil {
 		return err
 	}
 	return set(dir, "cpu.shares", strconv.Itoa(max(2, milliCPU*1024/1000)))

@@ -84,19 +84,28 @@ type cgroup2 struct {
 	meter meter
 }
 
-func (g *cgroup2) limit(l limits) error {
-	q, period := quota(l.milliCPU)
-	return errors.Join(
-		set(g.dir, "memory.max", strconv.FormatInt(l.memoryBytes, 10)),
-		setIfPresent(g.dir, "memory.swap.max", "0"),
-		// Half of a sandbox is of no use: all of it goes when it is out of memory.
-		setIfPresent(g.dir, "memory.oom.group", "1"),
-		setIfPresent(g.dir, "cpu.max.burst", "0"), // never above the quota, which may shrink
-		set(g.dir, "cpu.max", fmt.Sprintf("%d %d", q, period)),
-		setIfPresent(g.dir, "cpu.max.burst", strconv.FormatInt(q, 10)),
-		set(g.dir, "cpu.weight", strconv.Itoa(min(10_000, max(1, l.milliCPU/10)))),
-		set(g.dir, "pids.max", strconv.Itoa(l.pids)),
-	)
+func (g *cgroup2) limit(was, l limits) error {
+	var errs []error
+	if was == (limits{}) {
+		errs = append(errs, setIfPresent(g.dir, "memory.swap.max", "0"),
+			// Half of a sandbox is of no use: all of it goes when it is out of memory.
+			setIfPresent(g.dir, "memory.oom.group", "1"))
+	}
+	if was.memoryBytes != l.memoryBytes {
+		errs = append(errs, set(g.dir, "memory.max", strconv.FormatInt(l.memoryBytes, 10)))
+	}
+	if was.milliCPU != l.milliCPU {
+		q, period := quota(l.milliCPU)
+		errs = append(errs,
+			setIfPresent(g.dir, "cpu.max.burst", "0"), // never above the quota, which may shrink
+			set(g.dir, "cpu.max", fmt.Sprintf("%d %d", q, period)),
+			setIfPresent(g.dir, "cpu.max.burst", strconv.FormatInt(q, 10)),
+			set(g.dir, "cpu.weight", strconv.Itoa(min(10_000, max(1, l.milliCPU/10)))))
+	}
+	if was.pids != l.pids {
+		errs = append(errs, set(g.dir, "pids.max", strconv.Itoa(l.pids)))
+	}
+	return errors.Join(errs...)
 }
 
 func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {

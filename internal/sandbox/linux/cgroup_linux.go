@@ -35,7 +35,9 @@ type cgroup interface {
 	// join makes the script's process a member before anything of the sandbox
 	// runs; release must be called after the script.
 	join(s *script, p *process) (release func(), err error)
-	limit(l limits) error
+	// limit sets the limits l, which were those of was before, or if that is zero
+	// nobody knows. Each file that need not be written saves 20 µs of a binding.
+	limit(was, l limits) error
 	usage() (sandbox.Usage, error)
 	// discard removes a group that nothing has run in.
 	discard() error
@@ -208,7 +210,7 @@ func (n noCgroups) gaps() []sandbox.Gap {
 type noCgroup struct{}
 
 func (noCgroup) join(*script, *process) (func(), error) { return func() {}, nil }
-func (noCgroup) limit(limits) error                     { return nil }
+func (noCgroup) limit(_, _ limits) error                { return nil }
 func (noCgroup) usage() (sandbox.Usage, error)          { return sandbox.Usage{}, nil }
 func (noCgroup) discard() error                         { return nil }
 func (noCgroup) remove(context.Context) error           { return nil }

@@ -56,6 +56,8 @@ type Network interface {
 	// Acquire returns a namespace with a loopback interface whose outgoing traffic
 	// keeps to the policy.
 	Acquire(ctx context.Context, policy function.Egress) (Namespace, error)
+	// AcquireUnbound returns one out of which nothing gets before its Bind.
+	AcquireUnbound(ctx context.Context) (Namespace, error)
 	Gaps() []sandbox.Gap
 	// Sweep removes what a crashed node left behind.
 	Sweep(ctx context.Context) error
@@ -69,6 +71,9 @@ type Namespace interface {
 	Listen(ctx context.Context, address string) (net.Listener, error)
 	// ResolvConf is the content of the sandbox's /etc/resolv.conf; it may be empty.
 	ResolvConf() []byte
+	// Bind gives a namespace that was acquired unbound its policy. It succeeds
+	// once; after an error the namespace can only be released.
+	Bind(ctx context.Context, policy function.Egress) error
 	// Release gives the namespace back; it may be called twice.
 	Release() error
 }

@@ -120,6 +120,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := checkSpec(&spec); err != nil {
 		return nil, err
 	}
+	if spec.Unbound && !d.privileged {
+		return nil, fault.New(fault.Unsupported, "Unbound", "without root a sandbox can't be given more than it was made with: run the node as root")
+	}
 	s := &Sandbox{driver: d, spec: spec}
 	if err := d.enlist(s); err != nil {
 		return nil, err
@@ -148,16 +151,20 @@ func (d *Driver) delist(s *Sandbox) {
 }
 
 // reserved are the parts of a root that mounts may not hide.
-var reserved = []string{"/dev", "/proc", "/sys", "/tmp", "/etc", "/usr/bin", "/usr/lib"}
+var reserved = []string{"/dev", "/proc", "/sys", "/tmp", "/var/tmp", "/etc", "/usr/bin", "/usr/lib"}
 
 func checkSpec(spec *sandbox.Spec) error {
 	switch {
 	case !namePattern.MatchString(spec.ID):
 		return fault.New(fault.Invalid, "SandboxID", "the sandbox id %q is not valid", spec.ID)
-	case spec.MemoryBytes <= 0 || spec.MilliCPU <= 0 || spec.PIDs <= 0 || spec.OpenFiles <= 0 || spec.TmpBytes <= 0:
+	case spec.MemoryBytes <= 0 || spec.MilliCPU <= 0 || spec.PIDs <= 0 || spec.OpenFiles <= 0 || spec.TmpBytes <= 0 && !spec.Unbound:
 		return fault.New(fault.Invalid, "SandboxLimits", "every limit of sandbox %q must be set", spec.ID)
 	}
-	for _, m := range spec.Mounts {
+	return checkMounts(spec.Mounts)
+}
+
+func checkMounts(mounts []sandbox.Mount) error {
+	for _, m := range mounts {
 		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" || !filepath.IsAbs(m.Source) {
 			return fault.New(fault.Invalid, "SandboxMount", "%q can't be mounted at %q: both must be clean absolute paths", m.Source, m.Target)
 		}

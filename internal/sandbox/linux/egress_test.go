@@ -21,14 +21,16 @@ import (
 // network namespace without any way out.
 const alone = "MAYFLY_TEST_ALONE"
 
-// TestSuiteWithEgress runs the suite with the network of package egress, which
-// would change the machine's own network if it were not run in another.
-func TestSuiteWithEgress(t *testing.T) {
+// withEgress calls do with the network of package egress, in a run of the test
+// alone inside another network namespace: it would change the machine's own. The
+// package needs root.
+func withEgress(t *testing.T, do func(t *testing.T, network linux.Network)) {
+	t.Helper()
 	if os.Geteuid() != 0 {
-		return // package egress needs root
+		return
 	}
 	if os.Getenv(alone) == "" {
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^TestSuiteWithEgress$", "-test.count=1")
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", "^"+t.Name()+"$", "-test.count=1")
 		cmd.Env = append(os.Environ(), alone+"=1")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS") {
@@ -48,23 +50,21 @@ func TestSuiteWithEgress(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	newDriver := func(t *testing.T) sandbox.Driver {
+	do(t, linux.Egress(m))
+}
+
+func TestSuiteWithEgress(t *testing.T) {
+	withEgress(t, func(t *testing.T, network linux.Network) {
 		t.Helper()
-		d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "suite", Network: linux.Egress(m)})
-		if err != nil {
-			t.Fatal(err)
+		newDriver := func(t *testing.T) sandbox.Driver {
+			t.Helper()
+			return driverOf(t, linux.Config{NodeID: "suite", Network: network})
 		}
-		t.Cleanup(func() {
-			if err := d.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return d
-	}
-	sandboxtest.Run(t, newDriver)
-	spec := sandboxtest.Spec("resolver")
-	spec.Egress.Mode = function.EgressInternet
-	if out, _ := sandboxtest.Output(t, newDriver(t), spec, sandboxtest.Shell("cat /etc/resolv.conf")); !strings.Contains(out, "nameserver") {
-		t.Errorf("resolv.conf holds %q", out)
-	}
+		sandboxtest.Run(t, newDriver)
+		spec := sandboxtest.Spec("resolver")
+		spec.Egress.Mode = function.EgressInternet
+		if out, _ := sandboxtest.Output(t, newDriver(t), spec, sandboxtest.Shell("cat /etc/resolv.conf")); !strings.Contains(out, "nameserver") {
+			t.Errorf("resolv.conf holds %q", out)
+		}
+	})
 }

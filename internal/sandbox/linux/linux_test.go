@@ -20,7 +20,14 @@ func TestMain(m *testing.M) {
 
 func newDriver(t *testing.T) sandbox.Driver {
 	t.Helper()
-	d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "test"})
+	return driverOf(t, linux.Config{NodeID: "test"})
+}
+
+// driverOf returns a driver that lives as long as the test.
+func driverOf(t *testing.T, cfg linux.Config) *linux.Driver {
+	t.Helper()
+	cfg.StateDir = t.TempDir()
+	d, err := linux.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +36,9 @@ func newDriver(t *testing.T) sandbox.Driver {
 			t.Error(err)
 		}
 	})
+	if err := d.Sweep(t.Context()); err != nil { // a run that was killed
+		t.Fatal(err)
+	}
 	return d
 }
 

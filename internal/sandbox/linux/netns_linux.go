@@ -56,6 +56,11 @@ func (l *loopbackOnly) Acquire(context.Context, function.Egress) (Namespace, err
 	return n, nil
 }
 
+// AcquireUnbound is Acquire: no policy lets anything out.
+func (l *loopbackOnly) AcquireUnbound(ctx context.Context) (Namespace, error) {
+	return l.Acquire(ctx, function.Egress{})
+}
+
 func (l *loopbackOnly) acquire() (*namespace, error) {
 	s := new(script)
 	// The process shares our table of descriptors, so that what it opens stays.
@@ -101,8 +106,12 @@ type namespace struct {
 	released  bool
 }
 
-func (n *namespace) FD() int             { return fdOf(n.net) }
-func (n *namespace) ResolvConf() []byte  { return nil }
+func (n *namespace) FD() int            { return fdOf(n.net) }
+func (n *namespace) ResolvConf() []byte { return nil }
+
+// Bind does nothing: there is no way out in any case.
+func (n *namespace) Bind(context.Context, function.Egress) error { return nil }
+
 func fdOf(s slot) int                    { return int(*s) }
 func (n *namespace) userFD() (int, bool) { return fdOf(n.user), fdOf(n.user) >= 0 }
 

@@ -19,3 +19,11 @@ func (m managed) Acquire(ctx context.Context, policy function.Egress) (Namespace
 	}
 	return ns, nil
 }
+
+func (m managed) AcquireUnbound(ctx context.Context) (Namespace, error) {
+	ns, err := m.Manager.AcquireUnbound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ns, nil
+}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,11 +117,18 @@ func (o *ownRoot) files(s *script) {
 	s.writeFile("etc/hosts", "127.0.0.1 localhost\n", 0o444)
 	s.writeFile("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n", 0o444)
 	s.writeFile("etc/resolv.conf", string(o.resolvConf), 0o444)
-	if o.tmp == nil {
-		s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(o.spec.TmpBytes, 10))
+	if !o.spec.Unbound {
+		mountTmp(s, o.tmp, o.spec.TmpBytes)
+	}
+}
+
+// mountTmp mounts a disk at /tmp, or without one as many bytes of memory.
+func mountTmp(s *script, disk *scratch.Disk, size int64) {
+	if disk == nil {
+		s.mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777,size="+strconv.FormatInt(size, 10))
 		return
 	}
-	s.on("mount", "tmp", unix.SYS_MOVE_MOUNT, uintptr(o.tmp.FD()), s.refs.cstring(""), atFDCWD, s.refs.cstring("tmp"), unix.MOVE_MOUNT_F_EMPTY_PATH)
+	s.on("mount", "tmp", unix.SYS_MOVE_MOUNT, uintptr(disk.FD()), s.refs.cstring(""), atFDCWD, s.refs.cstring("tmp"), unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // system binds the host's programs and libraries, and makes /dev.
@@ -185,6 +193,17 @@ func freeze(s *script) {
 		address(&s.refs, attr), mountAttrSize)
 }
 
+// openRoot makes a writable copy of the root's mount the working directory. The
+// root itself stays read-only for all that is inside, and could not be made so
+// again while anybody reads in it: that sets times of access, which is writing.
+func openRoot(s *script) {
+	root, attr := newSlot(), &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+	s.do("copy the root's mount", unix.SYS_OPEN_TREE, atFDCWD, s.refs.cstring("/"), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC).save = root
+	s.do("make the copy writable", unix.SYS_MOUNT_SETATTR, 0, s.refs.cstring(""), unix.AT_EMPTY_PATH,
+		address(&s.refs, attr), mountAttrSize).load = root
+	s.do("enter the copy", unix.SYS_FCHDIR).load = root
+}
+
 // tree makes directories and files below the root, parents first and each once.
 type tree struct {
 	s    *script
@@ -220,11 +239,17 @@ func (t *tree) point(m sandbox.Mount) error {
 	return nil
 }
 
+// lacks reports whether a root has no mount point for one of the mounts.
+func (l *layout) lacks(mounts []sandbox.Mount) bool {
+	return slices.ContainsFunc(mounts, func(m sandbox.Mount) bool { return !l.made[inRoot(m.Target)] })
+}
+
 // inRoot returns a path of the sandbox relative to its root.
 func inRoot(target string) string { return strings.TrimPrefix(target, "/") }
 
 // attach mounts copies of what the host has at the sources, made in our own mount
-// namespace: from inside the sandbox's they can't be reached any more.
+// namespace: from inside the sandbox's they can't be reached any more. The mount
+// points are made in the working directory.
 func (t *tree) attach(mounts []sandbox.Mount) (release func(), err error) {
 	var fds []int
 	release = func() {
@@ -243,7 +268,7 @@ func (t *tree) attach(mounts []sandbox.Mount) (release func(), err error) {
 			return nil, fmt.Errorf("mount at %s: %w", m.Target, err)
 		}
 		t.s.on("mount", m.Target, unix.SYS_MOVE_MOUNT, uintptr(fd), t.s.refs.cstring(""), atFDCWD,
-			t.s.refs.cstring(inRoot(m.Target)), unix.MOVE_MOUNT_F_EMPTY_PATH)
+			t.s.refs.cstring(m.Target), unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
 	return release, nil
 }

@@ -21,7 +21,10 @@ type Sandbox struct {
 	// mu guards all below. Destroy holds it to its end, so that a second call
 	// waits for the first.
 	mu        sync.Mutex
-	uid       int // 0: none of its own
+	bound     bool     // whole: from the beginning or by Bind, whatever came of that
+	root      *mountNS // of a sandbox that isn't bound yet, from Start on
+	limits    limits   // in force
+	uid       int      // 0: none of its own
 	group     cgroup
 	ns        Namespace
 	disk      *scratch.Disk // nil: /tmp is in memory
@@ -33,6 +36,7 @@ type Sandbox struct {
 var (
 	_ sandbox.Sandbox = (*Sandbox)(nil)
 	_ sandbox.Limiter = (*Sandbox)(nil)
+	_ sandbox.Binder  = (*Sandbox)(nil)
 )
 
 // ID returns the id of the sandbox's spec.
@@ -50,24 +54,53 @@ func (s *Sandbox) acquire(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	l := limits{memoryBytes: s.spec.MemoryBytes, milliCPU: s.spec.MilliCPU, pids: s.spec.PIDs}
 	if s.group, err = d.groups.take(); err != nil {
 		s.group = nil
 		return fmt.Errorf("create sandbox: %w", err)
 	}
-	if err := s.group.limit(l); err != nil {
+	if err := s.limit(s.spec.MemoryBytes, s.spec.MilliCPU); err != nil {
 		return fmt.Errorf("create sandbox: %w", err)
 	}
-	if s.ns, err = d.network.Acquire(ctx, s.spec.Egress); err != nil {
+	if s.spec.Unbound {
+		s.ns, err = d.network.AcquireUnbound(ctx)
+	} else {
+		s.ns, err = d.network.Acquire(ctx, s.spec.Egress)
+	}
+	if err != nil {
 		s.ns = nil
 		return fmt.Errorf("create sandbox: %w", err)
 	}
-	if d.cfg.Scratch != nil && d.privileged {
-		if s.disk, err = d.cfg.Scratch.Acquire(ctx, s.spec.TmpBytes); err != nil {
-			return fmt.Errorf("create sandbox: %w", err)
-		}
+	if s.spec.Unbound {
+		return nil
+	}
+	s.bound = true
+	if s.disk, err = d.disk(ctx, s.spec.TmpBytes); err != nil {
+		return fmt.Errorf("create sandbox: %w", err)
 	}
 	return nil
+}
+
+// limit sets the limits in force.
+func (s *Sandbox) limit(memoryBytes int64, milliCPU int) error {
+	l := limits{memoryBytes: memoryBytes, milliCPU: milliCPU, pids: s.spec.PIDs}
+	if l == s.limits {
+		return nil
+	}
+	was := s.limits
+	s.limits = limits{} // not known any more, should it fail
+	if err := s.group.limit(was, l); err != nil {
+		return err
+	}
+	s.limits = l
+	return nil
+}
+
+// disk returns a disk for /tmp; nil: /tmp is in memory.
+func (d *Driver) disk(ctx context.Context, size int64) (*scratch.Disk, error) {
+	if d.cfg.Scratch == nil || !d.privileged {
+		return nil, nil
+	}
+	return d.cfg.Scratch.Acquire(ctx, size)
 }
 
 // Listen opens a TCP listener in the sandbox's network namespace, at an IPv4
@@ -168,7 +201,7 @@ func (s *Sandbox) Limit(memoryBytes int64, milliCPU int) error {
 	if memoryBytes <= 0 || milliCPU <= 0 {
 		return fault.New(fault.Invalid, "SandboxLimits", "the limits of sandbox %q must be positive", s.spec.ID)
 	}
-	return s.group.limit(limits{memoryBytes: memoryBytes, milliCPU: milliCPU, pids: s.spec.PIDs})
+	return s.limit(memoryBytes, milliCPU)
 }
 
 // Usage reports what the sandbox has used.
@@ -202,7 +235,7 @@ func (s *Sandbox) Destroy(ctx context.Context) error {
 // that last. What doesn't succeed here is only slower.
 func (s *Sandbox) hurry() {
 	if s.group != nil {
-		_ = s.group.limit(limits{memoryBytes: s.spec.MemoryBytes, milliCPU: max(s.spec.MilliCPU, endMilliCPU), pids: s.spec.PIDs})
+		_ = s.limit(max(s.limits.memoryBytes, s.spec.MemoryBytes), max(s.limits.milliCPU, endMilliCPU))
 	}
 }
 
@@ -222,6 +255,7 @@ func (s *Sandbox) release(ctx context.Context) error {
 		}
 		s.proc = nil
 	}
+	s.dropRoot()
 	if s.group != nil {
 		if err := s.group.remove(ctx); err != nil {
 			return fmt.Errorf("destroy sandbox: %w", err)

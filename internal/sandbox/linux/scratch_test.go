@@ -14,23 +14,23 @@ import (
 	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
 )
 
-func TestTmpOnDiskIsNotMemory(t *testing.T) {
-	store, err := scratch.Open(t.Context(), scratch.Config{Dir: filepath.Join(t.TempDir(), "scratch")})
+// newStore returns a store that lives as long as the test.
+func newStore(tb testing.TB) *scratch.Store {
+	tb.Helper()
+	store, err := scratch.Open(tb.Context(), scratch.Config{Dir: filepath.Join(tb.TempDir(), "scratch")})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "scratch", Scratch: store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
+	tb.Cleanup(func() {
 		if err := store.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
+	return store
+}
+
+func TestTmpOnDiskIsNotMemory(t *testing.T) {
+	d := driverOf(t, linux.Config{NodeID: "scratch", Scratch: newStore(t)})
 	for _, g := range d.Gaps() {
 		if strings.Contains(g.What, "/tmp") {
 			t.Errorf("a gap is reported: %+v", g)

@@ -25,7 +25,7 @@ const echo = "/usr/bin/echo"
 // Sandboxes come from a full stock, as they do unless starts are faster than the
 // stock is refilled; BenchmarkStartsInARow is without that.
 func BenchmarkFirstByte(b *testing.B) {
-	d := benchDriver(b)
+	d := benchDriver(b, linux.Config{})
 	var bare, sandboxed []time.Duration
 	for b.Loop() {
 		if err := d.AwaitStock(b.Context()); err != nil {
@@ -55,7 +55,7 @@ func BenchmarkFirstByte(b *testing.B) {
 
 // BenchmarkStartsInARow makes, uses and destroys sandboxes one after the other.
 func BenchmarkStartsInARow(b *testing.B) {
-	d := benchDriver(b)
+	d := benchDriver(b, linux.Config{})
 	for n := 0; b.Loop(); n++ {
 		var sb sandbox.Sandbox
 		firstByte(b, func(w *os.File) (err error) {
@@ -68,7 +68,7 @@ func BenchmarkStartsInARow(b *testing.B) {
 
 // BenchmarkUsage is done twice with every invocation.
 func BenchmarkUsage(b *testing.B) {
-	sb, err := benchDriver(b).Create(b.Context(), sandboxtest.Spec("bench"))
+	sb, err := benchDriver(b, linux.Config{}).Create(b.Context(), sandboxtest.Spec("bench"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,9 +81,10 @@ func BenchmarkUsage(b *testing.B) {
 	}
 }
 
-func benchDriver(b *testing.B) *linux.Driver {
+func benchDriver(b *testing.B, cfg linux.Config) *linux.Driver {
 	b.Helper()
-	d, err := linux.New(linux.Config{StateDir: b.TempDir(), NodeID: "bench"})
+	cfg.StateDir, cfg.NodeID = b.TempDir(), "bench"
+	d, err := linux.New(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -80,7 +80,12 @@ func (s *Sandbox) intoPreparedRoot(sc *script, undo *cleanup) error {
 	if err != nil {
 		return err
 	}
-	undo.add(func() { _ = ns.close() })
+	if s.bound {
+		undo.add(func() { _ = ns.close() })
+	} else {
+		s.dropRoot() // of an earlier start, which failed
+		s.root = ns
+	}
 	begin(sc)
 	sc.do("enter the network namespace", unix.SYS_SETNS, uintptr(s.ns.FD()), unix.CLONE_NEWNET)
 	leave, err := d.layout.complete(sc, ns, &ownRoot{&s.spec, s.disk, s.identity(), s.ns.ResolvConf()})
@@ -167,7 +172,7 @@ func (d *Driver) probe() error {
 		return d.unsupported(err)
 	}
 	defer func() { _ = ns.Release() }()
-	s := &Sandbox{driver: d, ns: ns, group: noCgroup{}, uid: d.cfg.FirstUID, spec: probeSpec}
+	s := &Sandbox{driver: d, ns: ns, group: noCgroup{}, uid: d.cfg.FirstUID, spec: probeSpec, bound: true}
 	sc, how, release, err := s.script(&sandbox.Command{Path: "/proc/self/cwd/does-not-exist"})
 	if err != nil {
 		return err

@@ -132,7 +132,7 @@ func TestCgroup2Files(t *testing.T) {
 		"cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "memory.current": "4096\n", "memory.peak": "8192\n",
 		"memory.events": "low 0\noom 3\noom_kill 2\n", "pids.current": "12\n",
 	})
-	if err := g.limit(limits{memoryBytes: 1 << 20, milliCPU: 500, pids: 10}); err != nil {
+	if err := g.limit(limits{}, limits{memoryBytes: 1 << 20, milliCPU: 500, pids: 10}); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{

@@ -78,12 +78,10 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if !idPattern.MatchString(spec.ID) {
 		return nil, fault.New(fault.Invalid, "SandboxID", "the sandbox id %q is not valid", spec.ID)
 	}
-	for _, m := range spec.Mounts {
-		if _, err := os.Stat(m.Source); err != nil {
-			return nil, fmt.Errorf("mount at %s: %w", m.Target, err)
-		}
+	if err := checkMounts(spec.Mounts); err != nil {
+		return nil, err
 	}
-	s := &Sandbox{driver: d, spec: spec, dir: filepath.Join(d.dir, spec.ID)}
+	s := &Sandbox{driver: d, spec: spec, dir: filepath.Join(d.dir, spec.ID), bound: !spec.Unbound, mounts: spec.Mounts}
 	if err := d.enlist(s); err != nil {
 		return nil, err
 	}
@@ -92,6 +90,15 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		return nil, errors.Join(fmt.Errorf("create sandbox: %w", err), os.RemoveAll(s.dir))
 	}
 	return s, nil
+}
+
+func checkMounts(mounts []sandbox.Mount) error {
+	for _, m := range mounts {
+		if _, err := os.Stat(m.Source); err != nil {
+			return fmt.Errorf("mount at %s: %w", m.Target, err)
+		}
+	}
+	return nil
 }
 
 func (d *Driver) enlist(s *Sandbox) error {

@@ -27,6 +27,8 @@ type Sandbox struct {
 	// mu guards all below. Destroy holds it to its end, so that a second call
 	// waits for the first.
 	mu        sync.Mutex
+	bound     bool
+	mounts    []sandbox.Mount
 	listeners []net.Listener
 	proc      *proc
 	destroyed bool
@@ -35,6 +37,7 @@ type Sandbox struct {
 var (
 	_ sandbox.Sandbox    = (*Sandbox)(nil)
 	_ sandbox.PathMapper = (*Sandbox)(nil)
+	_ sandbox.Binder     = (*Sandbox)(nil)
 )
 
 // ID returns the id of the sandbox's spec.
@@ -45,8 +48,14 @@ func (s *Sandbox) tmp() string { return filepath.Join(s.dir, "tmp") }
 // HostPath returns where a path of the sandbox really is: below a mount's source,
 // in the sandbox's own /tmp, or where it says.
 func (s *Sandbox) HostPath(inside string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hostPath(inside)
+}
+
+func (s *Sandbox) hostPath(inside string) string {
 	best := sandbox.Mount{Source: inside}
-	for _, m := range append(s.spec.Mounts, sandbox.Mount{Source: s.tmp(), Target: "/tmp"}) {
+	for _, m := range append(slices.Clip(s.mounts), sandbox.Mount{Source: s.tmp(), Target: "/tmp"}) {
 		if (inside == m.Target || strings.HasPrefix(inside, m.Target+"/")) && len(m.Target) > len(best.Target) {
 			best = m
 		}
@@ -105,11 +114,11 @@ func (s *Sandbox) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Proce
 
 func (s *Sandbox) command(cmd sandbox.Command) *exec.Cmd {
 	c := &exec.Cmd{
-		Path: s.HostPath(cmd.Path), Args: cmd.Args, Env: cmd.Env, ExtraFiles: cmd.Files,
+		Path: s.hostPath(cmd.Path), Args: cmd.Args, Env: cmd.Env, ExtraFiles: cmd.Files,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
 	if cmd.Dir != "" {
-		c.Dir = s.HostPath(cmd.Dir)
+		c.Dir = s.hostPath(cmd.Dir)
 	}
 	if !slices.ContainsFunc(c.Env, func(v string) bool { return strings.HasPrefix(v, "TMPDIR=") }) {
 		c.Env = append(slices.Clone(c.Env), "TMPDIR="+s.tmp())
@@ -122,6 +131,35 @@ func (s *Sandbox) command(cmd sandbox.Command) *exec.Cmd {
 		c.Stderr = cmd.Stderr
 	}
 	return c
+}
+
+// Bind adds mounts to those that HostPath knows: this driver has nothing else to
+// give or to keep back.
+func (s *Sandbox) Bind(ctx context.Context, b sandbox.Binding) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("bind sandbox: %w", err)
+	}
+	if err := checkMounts(b.Mounts); err != nil {
+		return fmt.Errorf("bind sandbox: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.destroyed:
+		return sandbox.ErrDestroyed
+	case s.bound:
+		return sandbox.ErrBound
+	case s.proc == nil:
+		return sandbox.ErrNotStarted
+	}
+	select {
+	case <-s.proc.Done():
+		return sandbox.ErrEnded
+	default:
+	}
+	s.bound = true
+	s.mounts = slices.Concat(s.mounts, b.Mounts)
+	return nil
 }
 
 // Usage reports what the first process and those that it waited for used, once

@@ -150,41 +150,73 @@ func (m *Manager) Sweep(ctx context.Context) error {
 // every policy gives lo alone. Unsupported, reason "NetworkNamespace": this
 // process may not make network namespaces at all.
 func (m *Manager) Acquire(ctx context.Context, e function.Egress) (*Namespace, error) {
+	g, err := m.grantOf(e)
+	if err != nil {
+		return nil, err
+	}
+	return m.acquire(ctx, g.out, func(n *Namespace) error { return n.open(ctx, g) })
+}
+
+// AcquireUnbound returns a namespace that has no policy before its Bind: until
+// then nothing gets out of it, and its name server hears nothing.
+func (m *Manager) AcquireUnbound(ctx context.Context) (*Namespace, error) {
+	return m.acquire(ctx, true, (*Namespace).hold)
+}
+
+// acquire returns a namespace, with a wire if it may have a way out, that
+// prepare has made ready.
+func (m *Manager) acquire(ctx context.Context, out bool, prepare func(*Namespace) error) (*Namespace, error) {
 	m.life.RLock()
 	defer m.life.RUnlock()
 	if m.closed {
-		return nil, fault.New(fault.Unavailable, "Closed", "the node is stopping")
+		return nil, errClosed
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	var spans []span
-	permit := func(netip.Addr) bool { return true }
-	switch e.Mode {
-	case function.EgressNone:
-		return m.bare.take(ctx)
-	case function.EgressInternet:
-	case function.EgressAllow:
-		list, err := e.Networks()
-		if err != nil {
-			return nil, err
-		}
-		spans = merge(list)
-		permit = m.forwarder.permitted(list)
-	default:
-		return nil, fault.New(fault.Invalid, "Egress", "the egress mode %q is not known: use none, internet or allow", e.Mode)
+	p := m.wired
+	if !out || m.router == nil {
+		p = m.bare
 	}
-	if m.router == nil {
-		return m.bare.take(ctx)
-	}
-	n, err := m.wired.take(ctx)
+	n, err := p.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.open(ctx, e, spans, permit); err != nil {
+	if err := prepare(n); err != nil {
 		return nil, errors.Join(err, n.release(m.condemn))
 	}
 	return n, nil
+}
+
+var errClosed = fault.New(fault.Unavailable, "Closed", "the node is stopping")
+
+// grant is what a policy comes to.
+type grant struct {
+	// out says that there is a way out.
+	out bool
+	// spans are the networks that may be reached, without internet, which stands
+	// for all that are public.
+	spans    []span
+	internet bool
+	// permit says which resolvers may be asked; nil: none.
+	permit func(netip.Addr) bool
+}
+
+func (m *Manager) grantOf(e function.Egress) (grant, error) {
+	switch e.Mode {
+	case function.EgressNone:
+		return grant{}, nil
+	case function.EgressInternet:
+		return grant{out: true, internet: true, permit: func(netip.Addr) bool { return true }}, nil
+	case function.EgressAllow:
+		list, err := e.Networks()
+		if err != nil {
+			return grant{}, err
+		}
+		return grant{out: true, spans: merge(list), permit: m.forwarder.permitted(list)}, nil
+	default:
+		return grant{}, fault.New(fault.Invalid, "Egress", "the egress mode %q is not known: use none, internet or allow", e.Mode)
+	}
 }
 
 // makeBare makes a namespace with lo alone.

@@ -36,6 +36,7 @@ type nameServer struct {
 // thread. The caller closes the server.
 func newNameServer(ctx context.Context, f *forwarder) (*nameServer, error) {
 	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // such sockets take no filter: see block
 	packets, err := lc.ListenPacket(ctx, "udp4", nameServerAddress.String())
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"mayfly.dev/mayfly/internal/fault"
-	"mayfly.dev/mayfly/internal/function"
 )
 
 // maxListeners bounds the listeners of one namespace: the platform needs one or
@@ -20,17 +19,20 @@ const maxListeners = 16
 // Namespace is the network namespace of one sandbox. Its methods are safe for
 // concurrent use.
 type Namespace struct {
-	m    *Manager
-	ns   *os.File
+	m  *Manager
+	ns *os.File
+
+	mu   sync.Mutex
 	wire *wire // nil: lo alone
 	// names answers the sandbox's questions for addresses; nil: nobody does.
-	names *nameServer
-
-	mu        sync.Mutex
+	names     *nameServer
 	listeners []net.Listener
 	policy    *policy // of an allow list
+	held      bool    // until Bind
 	released  bool
 }
+
+var errReleased = fault.New(fault.Unavailable, "NamespaceReleased", "the sandbox's network is gone")
 
 // FD is the descriptor of the namespace, for setns; it is valid until Release.
 func (n *Namespace) FD() int { return int(n.ns.Fd()) }
@@ -46,7 +48,7 @@ func (n *Namespace) Listen(ctx context.Context, address string) (net.Listener, e
 	defer n.mu.Unlock()
 	switch {
 	case n.released:
-		return nil, fault.New(fault.Unavailable, "NamespaceReleased", "the sandbox's network is gone")
+		return nil, errReleased
 	case len(n.listeners) >= maxListeners:
 		return nil, fault.New(fault.Throttled, "Listeners", "a sandbox has at most %d listeners", maxListeners)
 	}
@@ -63,9 +65,11 @@ func (n *Namespace) Listen(ctx context.Context, address string) (net.Listener, e
 }
 
 // ResolvConf is what the sandbox's /etc/resolv.conf should hold; it is empty if
-// the sandbox's policy offers no names, and then that file should be empty too.
+// the sandbox's policy offers no names, or is not known yet, and then that file should be empty too.
 func (n *Namespace) ResolvConf() []byte {
-	if n.names == nil {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.names == nil || n.held {
 		return nil
 	}
 	return []byte("nameserver " + nameServerAddress.Addr().String() + "\n")
@@ -83,7 +87,7 @@ func (n *Namespace) release(retire func(*wire, *policy) error) error {
 		return nil
 	}
 	n.released = true
-	listeners := n.listeners
+	listeners, names, wire, policy := n.listeners, n.names, n.wire, n.policy
 	n.listeners = nil
 	n.mu.Unlock()
 
@@ -93,33 +97,11 @@ func (n *Namespace) release(retire func(*wire, *policy) error) error {
 			errs = append(errs, err)
 		}
 	}
-	if n.names != nil {
-		n.names.close()
+	if names != nil {
+		names.close()
 	}
-	if n.wire != nil {
-		errs = append(errs, retire(n.wire, n.policy))
+	if wire != nil {
+		errs = append(errs, retire(wire, policy))
 	}
 	return errors.Join(append(errs, n.ns.Close())...)
-}
-
-// open gives a fresh namespace the policy of a function.
-func (n *Namespace) open(ctx context.Context, e function.Egress, spans []span, permit func(netip.Addr) bool) error {
-	if n.wire == nil {
-		return nil
-	}
-	if permit == nil {
-		n.names.close()
-		n.names = nil
-	} else {
-		n.names.serve(ctx, permit)
-	}
-	if e.Mode == function.EgressInternet {
-		return nil // as it was made
-	}
-	p, err := n.m.policies.take(spans)
-	if err != nil {
-		return err
-	}
-	n.policy = p
-	return n.m.router.assign(n.wire, p.group)
 }

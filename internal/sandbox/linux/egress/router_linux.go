@@ -77,7 +77,9 @@ func (r *router) close() error {
 // wire is the veth pair between the router and one sandbox.
 type wire struct {
 	address netip.Addr
-	index   int // of the router's end
+	index   int    // of the router's end
+	inner   int    // index of the sandbox's end
+	group   uint32 // of the router's end
 }
 
 // firstIndex is where the indexes of the router's ends start; below are lo, the
@@ -88,18 +90,18 @@ const firstIndex = 1000
 // the router. Nobody is inside yet, so it may have the usual policy at once:
 // a pooled namespace then needs no message to the kernel to be given away.
 func (r *router) connect(ns *os.File, addr netip.Addr, offset uint32) (*wire, error) {
-	w := &wire{address: addr, index: firstIndex + int(offset)}
+	w := &wire{address: addr, index: firstIndex + int(offset), group: groupInternet}
 	end := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{
 			Name: "s" + strconv.FormatUint(uint64(offset), 10), Index: w.index, MTU: r.mtu,
-			Flags: net.FlagUp, TxQLen: -1, Group: groupInternet,
+			Flags: net.FlagUp, TxQLen: -1, Group: w.group,
 		},
 		PeerName: "eth0", PeerNamespace: netlink.NsFd(ns.Fd()), PeerTxQLen: -1,
 	}
 	if err := r.links.LinkAdd(end); err != nil {
 		return nil, fmt.Errorf("add a sandbox's devices: %w", err)
 	}
-	err := r.inside(addr)
+	err := r.inside(w)
 	if err == nil {
 		err = carries(r.links, w.index)
 	}
@@ -113,7 +115,7 @@ func (r *router) connect(ns *os.File, addr netip.Addr, offset uint32) (*wire, er
 }
 
 // inside sets up the sandbox's end, in the namespace of the calling thread.
-func (r *router) inside(addr netip.Addr) error {
+func (r *router) inside(w *wire) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -123,15 +125,31 @@ func (r *router) inside(addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if err := h.AddrAdd(eth0, host(addr)); err != nil {
+	w.inner = eth0.Attrs().Index
+	if err := h.AddrAdd(eth0, host(w.address)); err != nil {
 		return err
 	}
 	if err := h.LinkSetUp(eth0); err != nil {
 		return err
 	}
 	return h.RouteAdd(&netlink.Route{
-		LinkIndex: eth0.Attrs().Index, Gw: r.gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK),
+		LinkIndex: w.inner, Gw: r.gateway.AsSlice(), Flags: int(netlink.FLAG_ONLINK),
 	})
+}
+
+// forgetAddress takes the sandbox's address from its end, in the namespace of
+// the calling thread. It is the only one, so that all routes go with it.
+func (w *wire) forgetAddress() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	eth0 := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "eth0", Index: w.inner}}
+	if err := h.AddrDel(eth0, host(w.address)); err != nil {
+		return fmt.Errorf("take a sandbox's address: %w", err)
+	}
+	return nil
 }
 
 // carries waits until a device sends what it is given. The kernel brings a veth
@@ -158,10 +176,14 @@ const carrierTries = 50
 
 // assign puts a wire into a group and so gives it that group's policy.
 func (r *router) assign(w *wire, group uint32) error {
+	if w.group == group {
+		return nil
+	}
 	end := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: w.index}}
 	if err := r.links.LinkSetGroup(end, int(group)); err != nil {
 		return fmt.Errorf("set a sandbox's policy: %w", err)
 	}
+	w.group = group
 	return nil
 }
 

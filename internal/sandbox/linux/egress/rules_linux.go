@@ -16,6 +16,7 @@ import (
 const (
 	groupInternet = 1
 	groupDoomed   = 2
+	groupHeld     = 3  // of a sandbox that is not bound yet
 	groupAllow    = 16 // and up: one for each allow list in use
 )
 
@@ -37,16 +38,15 @@ func newRules(conn *nftables.Conn, subnet netip.Prefix, flows int) (*rules, erro
 	neverSet, err1 := r.networks("never", merge(append([]netip.Prefix{subnet}, never...)))
 	privateSet, err2 := r.networks("private", merge(private))
 	flowSet, err3 := r.set(&nftables.Set{Name: "flows", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: 1 << 16}, nil)
-	internet := r.chain("internet")
+	internet, refuse := r.chain("internet"), r.chain("refuse")
 	policies, err4 := r.set(&nftables.Set{
 		Name: "policies", KeyType: nftables.TypeDevGroup, IsMap: true, DataType: nftables.TypeVerdict,
 		KeyByteOrder: binaryutil.NativeEndian,
-	}, []nftables.SetElement{policyElement(groupInternet, internet)})
+	}, []nftables.SetElement{policyElement(groupInternet, internet), policyElement(groupHeld, refuse)})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, fmt.Errorf("describe the router's sets: %w", err)
 	}
 
-	refuse := r.chain("refuse")
 	r.refuse(refuse)
 	r.rule(internet, in(destinationOffset, privateSet), goTo(refuse))
 	r.rule(internet, accept())
