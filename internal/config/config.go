@@ -30,6 +30,8 @@ type Config struct {
 	// Gateway is the address of the data plane, where function URLs are served.
 	// Functions whose URL has the auth type NONE are public to everyone who reaches it, so it must name its host: 0.0.0.0:8080 serves every interface. Port 0 takes a free one.
 	Gateway string `key:"gateway" default:"127.0.0.1:8080"`
+	// MaxConnections is how many connections the gateway holds open, idle ones included. A further one is answered 503 and closed.
+	MaxConnections int `key:"max_connections" default:"10000" min:"1" max:"1000000"`
 	// Region is the AWS region that the node says it is in: it is part of ARNs, of function URLs and of the signatures of AWS clients.
 	Region string `key:"region" default:"us-east-1"`
 	// LogLevel is the least severe level that the node logs. What functions print is not part of it: see "mayfly logs".

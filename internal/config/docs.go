@@ -7,6 +7,7 @@ var docs = map[string]string{
 	"data_dir":         "the directory that holds everything which outlives the process: functions, code packages, records, logs and the keys of the node.\nOne node uses one directory; it needs a local file system.",
 	"control":          "the address of the control plane: the native API, the cloud APIs, health and metrics.\nRequests must carry a key, but they travel unencrypted: on an address beyond loopback put TLS in front of it. Port 0 takes a free one.",
 	"gateway":          "the address of the data plane, where function URLs are served.\nFunctions whose URL has the auth type NONE are public to everyone who reaches it, so it must name its host: 0.0.0.0:8080 serves every interface. Port 0 takes a free one.",
+	"max_connections":  "how many connections the gateway holds open, idle ones included. A further one is answered 503 and closed.",
 	"region":           "the AWS region that the node says it is in: it is part of ARNs, of function URLs and of the signatures of AWS clients.",
 	"log_level":        "the least severe level that the node logs. What functions print is not part of it: see \"mayfly logs\".",
 	"log_format":       "the form of the node's own log on standard error.",

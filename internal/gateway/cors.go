@@ -9,62 +9,54 @@ import (
 	"mayfly.dev/mayfly/internal/function"
 )
 
-// corsHeaders are those that the platform speaks for once a URL has a CORS
-// policy; what the function says of them gives way.
-var corsHeaders = []string{
-	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers",
-}
-
 // isPreflight reports whether a browser asks before it sends the real request.
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+func (q *request) isPreflight() bool {
+	return string(q.Method) == http.MethodOptions && len(q.Get("origin")) > 0 && len(q.Get("access-control-request-method")) > 0
 }
 
-// preflightHeader answers a preflight from the policy alone. The origin is added
-// as to every response; without it the browser does not send its request.
-func preflightHeader(c *function.CORS, r *http.Request) http.Header {
-	h := http.Header{}
-	if !originAllowed(c, r.Header.Get("Origin")) {
-		return h
+// preflight answers a preflight from the policy alone. The origin is added as to
+// every response; without it the browser does not send its request.
+func (g *Gateway) preflight(q *request) {
+	c := q.target.fn.URL.CORS
+	g.begin(q, http.StatusOK)
+	defer q.End(nil)
+	if !originAllowed(c, string(q.Get("origin"))) {
+		return
 	}
 	methods, headers := listed(c.AllowMethods), listed(c.AllowHeaders)
 	if c.AllowCredentials { // browsers take no * with credentials
 		if methods == "*" {
-			methods = r.Header.Get("Access-Control-Request-Method")
+			methods = string(q.Get("access-control-request-method"))
 		}
 		if headers == "*" {
-			headers = r.Header.Get("Access-Control-Request-Headers")
+			headers = string(q.Get("access-control-request-headers"))
 		}
 	}
-	setIfAny(h, "Access-Control-Allow-Methods", methods)
-	setIfAny(h, "Access-Control-Allow-Headers", headers)
+	q.fieldIfAny("Access-Control-Allow-Methods", methods)
+	q.fieldIfAny("Access-Control-Allow-Headers", headers)
 	if c.MaxAgeSeconds > 0 {
-		h.Set("Access-Control-Max-Age", strconv.Itoa(c.MaxAgeSeconds))
+		q.Field("Access-Control-Max-Age", strconv.Itoa(c.MaxAgeSeconds))
 	}
-	return h
 }
 
 // allowOrigin adds to a response what lets the browser show it to its page.
-func allowOrigin(c *function.CORS, r *http.Request, h http.Header) {
-	for _, name := range corsHeaders {
-		h.Del(name)
-	}
+func (q *request) allowOrigin(c *function.CORS) {
 	everyone := slices.Contains(c.AllowOrigins, "*") && !c.AllowCredentials
 	if !everyone {
-		h.Add("Vary", "Origin")
+		q.Field("Vary", "Origin")
 	}
-	origin := r.Header.Get("Origin")
+	origin := string(q.Get("origin"))
 	if origin == "" || !originAllowed(c, origin) {
 		return
 	}
 	if everyone {
 		origin = "*"
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
+	q.Field("Access-Control-Allow-Origin", origin)
 	if c.AllowCredentials {
-		h.Set("Access-Control-Allow-Credentials", "true")
+		q.Field("Access-Control-Allow-Credentials", "true")
 	}
-	setIfAny(h, "Access-Control-Expose-Headers", listed(c.ExposeHeaders))
+	q.fieldIfAny("Access-Control-Expose-Headers", listed(c.ExposeHeaders))
 }
 
 func originAllowed(c *function.CORS, origin string) bool {
@@ -81,8 +73,8 @@ func listed(values []string) string {
 	return strings.Join(values, ",")
 }
 
-func setIfAny(h http.Header, name, value string) {
+func (q *request) fieldIfAny(name, value string) {
 	if value != "" {
-		h.Set(name, value)
+		q.ForeignField([]byte(name), []byte(value)) // the function's owner wrote it
 	}
 }

@@ -3,7 +3,7 @@ package gateway
 import "unicode/utf8"
 
 // appendMember writes "name":"value".
-func appendMember(b []byte, name, value string) []byte {
+func appendMember[T string | []byte](b []byte, name string, value T) []byte {
 	b = append(appendString(b, name), ':')
 	return appendString(b, value)
 }
@@ -11,7 +11,11 @@ func appendMember(b []byte, name, value string) []byte {
 // appendString writes s as a JSON string. Bytes that are not UTF-8 become the
 // replacement character, as encoding/json has it.
 func appendString[T string | []byte](b []byte, s T) []byte {
-	b = append(b, '"')
+	return append(appendInner(append(b, '"'), s), '"')
+}
+
+// appendInner writes what stands between the quotes.
+func appendInner[T string | []byte](b []byte, s T) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -32,7 +36,7 @@ func appendString[T string | []byte](b []byte, s T) []byte {
 		i++
 		start = i
 	}
-	return append(append(b, s[start:]...), '"')
+	return append(b, s[start:]...)
 }
 
 func appendEscape(b []byte, c byte) []byte {

@@ -2,13 +2,9 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"mime"
 	"net/http"
-	"strconv"
 
-	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 )
 
@@ -25,197 +21,87 @@ const (
 // preludeEnd separates the prelude from the body behind it.
 var preludeEnd = make([]byte, 8)
 
-// response is what goes back to the client.
-type response struct {
-	status int
-	header http.Header
-	body   []byte
-	// reason says in a word why an error response is one.
-	reason string
+// reply answers with a result. A function that failed, or whose reply can't be a
+// response, is a bad gateway: visitors are told no more than that, its log says
+// the rest.
+func (g *Gateway) reply(q *request, result *invocation.Result) {
+	switch {
+	case result.FunctionError != "":
+		g.badGateway(q, "FunctionError")
+	case !g.relay(q, result):
+		g.badGateway(q, "InvalidReply")
+	}
 }
 
-// reply makes a response of a result. A function that failed, or whose reply
-// can't be a response, is a bad gateway: visitors are told no more than that,
-// its log says the rest.
-func reply(f *function.Function, result *invocation.Result) *response {
-	if result.FunctionError != "" {
-		return badGateway("FunctionError")
+// relay reports false, with nothing sent, if the reply can't be a response.
+func (g *Gateway) relay(q *request, result *invocation.Result) bool {
+	if result.ContentType == typeJSON {
+		return g.relayJSON(q, result.Payload)
 	}
-	var r *response
 	mediaType, _, err := mime.ParseMediaType(result.ContentType)
 	switch {
 	case mediaType == typeHTTP:
-		r = preludeReply(result.Payload)
-	case err == nil && mediaType != typeJSON && f.URL.InvokeMode == streaming:
-		r = &response{status: http.StatusOK, header: http.Header{"Content-Type": {result.ContentType}}, body: result.Payload}
+		return g.relayPrelude(q, result.Payload)
+	case err == nil && mediaType != typeJSON && q.target.fn.URL.InvokeMode == streaming:
+		if len(result.ContentType) > maxReplyHeaderBytes {
+			return false
+		}
+		g.begin(q, http.StatusOK)
+		q.ForeignField([]byte("content-type"), []byte(result.ContentType))
+		q.End(result.Payload)
+		return true
 	default:
-		r = jsonReply(result.Payload)
-	}
-	if r == nil || headerBytes(r.header) > maxReplyHeaderBytes {
-		return badGateway("InvalidReply")
-	}
-	return r
-}
-
-func badGateway(reason string) *response {
-	return &response{
-		status: http.StatusBadGateway, header: http.Header{"Content-Type": {typeJSON}},
-		body: []byte(`{"Message":"Internal Server Error"}`), reason: reason,
+		return g.relayJSON(q, result.Payload)
 	}
 }
 
-// jsonReply reads a payload by the rules of format 2.0: an object with a
-// statusCode says what the response is; a string is the body of one; every
-// other value is, as JSON. It returns nil if the payload is none of these.
-func jsonReply(payload []byte) *response {
+// relayJSON reads a payload by the rules of format 2.0: an object with a
+// statusCode says what the response is; a string is the body of one; every other
+// value is, as JSON.
+func (g *Gateway) relayJSON(q *request, payload []byte) bool {
 	value := bytes.Trim(payload, " \t\r\n")
-	if len(value) == 0 {
-		return inferred(nil)
-	}
-	if !json.Valid(value) {
-		return nil
-	}
-	switch value[0] {
-	case '"':
-		body, _ := unquote(value)
-		return inferred(body)
-	case '{':
-		if f := readFields(value); f.status != nil {
-			return f.reply()
-		}
-	}
-	return inferred(payload)
-}
-
-func inferred(body []byte) *response {
-	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {typeJSON}}, body: body}
-}
-
-// preludeReply reads a streamed response's prelude; its body follows.
-func preludeReply(payload []byte) *response {
-	prelude, body, ok := bytes.Cut(payload, preludeEnd)
-	prelude = bytes.Trim(prelude, " \t\r\n")
-	if !ok || !json.Valid(prelude) || prelude[0] != '{' {
-		return nil
-	}
-	r := readFields(prelude).head()
-	if r != nil {
-		r.body = body
-	}
-	return r
-}
-
-// fields are the members of a reply that mean something, as JSON text; nil: it
-// does not have them.
-type fields struct {
-	status, headers, multiValueHeaders, cookies, body, isBase64Encoded []byte
-}
-
-func readFields(object []byte) *fields {
-	f := new(fields)
-	each(object, '{', func(key, value []byte) bool {
-		name, _ := unquote(key)
-		switch string(name) {
-		case "statusCode":
-			f.status = value
-		case "headers":
-			f.headers = value
-		case "multiValueHeaders":
-			f.multiValueHeaders = value
-		case "cookies":
-			f.cookies = value
-		case "body":
-			f.body = value
-		case "isBase64Encoded":
-			f.isBase64Encoded = value
-		}
-		return true
-	})
-	return f
-}
-
-// reply returns the response that f describes; nil if a member is not valid.
-func (f *fields) reply() *response {
-	r := f.head()
-	if r == nil {
-		return nil
-	}
-	encoded := string(f.isBase64Encoded) == "true"
-	if !encoded && !isNull(f.isBase64Encoded) && string(f.isBase64Encoded) != "false" {
-		return nil
-	}
-	if isNull(f.body) {
-		return r
-	}
-	var ok bool
-	if r.body, ok = unquote(f.body); !ok {
-		return nil
-	}
-	if encoded {
-		decoded, err := base64.StdEncoding.AppendDecode(nil, r.body)
-		if err != nil {
-			return nil
-		}
-		r.body = decoded
-	}
-	return r
-}
-
-// head returns status, headers and cookies; nil if one of them is not valid.
-func (f *fields) head() *response {
-	r := &response{status: http.StatusOK, header: http.Header{}}
-	if f.status != nil {
-		status, err := strconv.Atoi(string(bytes.Trim(f.status, `"`)))
-		if err != nil || status < 200 || status > 599 { // an interim status can't end a request
-			return nil
-		}
-		r.status = status
-	}
-	ok := each(f.headers, '{', func(key, value []byte) bool { return addHeader(r.header, key, value) }) &&
-		each(f.multiValueHeaders, '{', func(key, values []byte) bool {
-			name, _ := unquote(key)
-			r.header.Del(string(name)) // the list is the fuller word
-			return each(values, '[', func(_, value []byte) bool { return addHeader(r.header, key, value) })
-		}) &&
-		each(f.cookies, '[', func(_, value []byte) bool {
-			cookie, ok := unquote(value)
-			r.header["Set-Cookie"] = append(r.header["Set-Cookie"], string(cookie))
-			return ok
-		})
-	if !ok {
-		return nil
-	}
-	if r.header.Get("Content-Type") == "" {
-		r.header.Set("Content-Type", typeJSON)
-	}
-	return r
-}
-
-// addHeader adds a value that is a string, number or boolean. Headers that
-// belong to the connection are left out.
-func addHeader(h http.Header, key, value []byte) bool {
-	switch value[0] {
-	case '{', '[':
+	if len(value) > 0 && !validJSON(value) {
 		return false
-	case 'n': // null
-		return true
-	case '"':
-		value, _ = unquote(value)
 	}
-	k, _ := unquote(key)
-	name := http.CanonicalHeaderKey(string(k))
-	if !hopByHop[name] && name != "Content-Length" {
-		h[name] = append(h[name], string(value))
+	if len(value) > 0 && value[0] == '{' {
+		if f := readFields(value); f.status != nil {
+			return g.relayFields(q, &f)
+		}
+	}
+	g.begin(q, http.StatusOK)
+	q.Field("Content-Type", typeJSON)
+	switch {
+	case len(value) == 0:
+		q.End(nil)
+	case value[0] == '"':
+		q.endString(value)
+	default:
+		q.End(payload)
 	}
 	return true
 }
 
-func headerBytes(h http.Header) int {
-	n := 0
-	for name, values := range h {
-		for _, v := range values {
-			n += len(name) + len(v)
-		}
+// relayPrelude reads a streamed response's prelude; its body follows.
+func (g *Gateway) relayPrelude(q *request, payload []byte) bool {
+	prelude, body, ok := bytes.Cut(payload, preludeEnd)
+	prelude = bytes.Trim(prelude, " \t\r\n")
+	if !ok || !validJSON(prelude) || prelude[0] != '{' {
+		return false
 	}
-	return n
+	f := readFields(prelude)
+	if !g.beginFields(q, &f) {
+		return false
+	}
+	q.End(body)
+	return true
+}
+
+// endString sends what a JSON string says: as it lies if it has no escapes, else
+// it is written out behind the head.
+func (q *request) endString(value []byte) {
+	if inner := value[1 : len(value)-1]; isPlain(inner) {
+		q.End(inner)
+		return
+	}
+	q.CloseBody(appendUnquoted(q.OpenBody(), value))
 }

@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -136,10 +135,9 @@ func FuzzScan(f *testing.F) {
 		}
 		w := newWorld()
 		w.answer(string(payload))
-		rec := httptest.NewRecorder()
-		w.gateway().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fn/default/hello/", http.NoBody))
-		if rec.Code == http.StatusOK && rec.Body.String() != body {
-			t.Errorf("%q: body = %q, want %q", payload, rec.Body, body)
+		resp, got := w.serveText(t, get("/fn/default/hello/", "x"))
+		if resp.StatusCode == http.StatusOK && got != body {
+			t.Errorf("%q: body = %q, want %q", payload, got, body)
 		}
 	})
 }
@@ -152,12 +150,11 @@ func FuzzReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte, contentType string) {
 		w := newWorld()
 		w.result(&invocation.Result{Payload: payload, ContentType: contentType})
-		rec := httptest.NewRecorder()
-		w.gateway().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fn/default/hello/", http.NoBody))
-		if rec.Code < 200 || rec.Code > 599 {
-			t.Errorf("status %d", rec.Code)
+		resp, body := w.serveText(t, get("/fn/default/hello/", "x"))
+		if resp.StatusCode < 200 || resp.StatusCode > 599 {
+			t.Errorf("status %d", resp.StatusCode)
 		}
-		if rec.Code == http.StatusInternalServerError && strings.Contains(rec.Body.String(), "the platform failed") {
+		if resp.StatusCode == http.StatusInternalServerError && strings.Contains(body, "the platform failed") {
 			t.Error("the gateway panicked")
 		}
 	})

@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"maps"
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
 )
@@ -27,12 +25,7 @@ var statuses = map[fault.Kind]int{
 	fault.Unsupported:     http.StatusNotImplemented,
 }
 
-// statusOf returns the status of a platform error; headers that are too large
-// have one of their own.
 func statusOf(e *fault.Error) int {
-	if e.Reason == "HeadersTooLarge" {
-		return http.StatusRequestHeaderFieldsTooLarge
-	}
 	if status, ok := statuses[e.Kind]; ok {
 		return status
 	}
@@ -40,41 +33,41 @@ func statusOf(e *fault.Error) int {
 }
 
 // fail answers with a platform error.
-func (g *Gateway) fail(ctx context.Context, w http.ResponseWriter, q *request, err error) {
+func (g *Gateway) fail(ctx context.Context, q *request, err error) {
 	e := fault.From(err)
 	if e.Kind == fault.Internal {
 		g.log.ErrorContext(ctx, "a request failed", "request_id", q.id, "reason", e.Reason, "err", err)
 	}
-	r := &response{status: statusOf(e), header: http.Header{"Content-Type": {typeJSON}}, reason: e.Reason}
-	r.body = append(appendMember([]byte{'{'}, "Message", e.Detail), '}')
+	g.begin(q, statusOf(e))
+	q.Field("Content-Type", typeJSON)
 	if e.RetryAfter > 0 || e.Kind == fault.Throttled {
-		r.header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
+		q.Field("Retry-After", strconv.Itoa(max(1, int(math.Ceil(e.RetryAfter.Seconds())))))
 	}
-	g.send(w, q, r)
+	q.endError(e.Reason, e.Detail)
 }
 
-// send writes a response. The client's pace is bounded so that nobody can keep
-// responses in our memory.
-func (g *Gateway) send(w http.ResponseWriter, q *request, r *response) {
-	h := w.Header()
-	maps.Copy(h, r.header)
+func (g *Gateway) badGateway(q *request, reason string) {
+	g.begin(q, http.StatusBadGateway)
+	q.Field("Content-Type", typeJSON)
+	q.endError(reason, "Internal Server Error")
+}
+
+// endError sends an error's word and sentence.
+func (q *request) endError(reason, message string) {
+	q.fieldIfAny(headerErrorType, reason)
+	b := append(q.OpenBody(), '{')
+	q.CloseBody(append(appendMember(b, "Message", message), '}'))
+}
+
+// begin begins an answer with what the platform says in all of them.
+func (g *Gateway) begin(q *request, status int) {
+	q.Begin(status)
+	q.Field(headerRequestID, q.id)
+	q.Field(headerTrace, q.traceID)
 	if f := q.target.fn; f != nil && f.URL.CORS != nil {
-		allowOrigin(f.URL.CORS, q.Request, h)
+		q.allowOrigin(f.URL.CORS)
 	}
-	h.Set("X-Amzn-Requestid", q.id)
-	h.Set(headerTrace, q.traceID)
-	if r.reason != "" {
-		h.Set("X-Amzn-Errortype", r.reason)
-	}
-	// Not every ResponseWriter has deadlines; the one of a real connection does.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	if r.status == http.StatusNoContent || r.status == http.StatusNotModified {
-		w.WriteHeader(r.status)
-		return
-	}
-	h.Set("Content-Length", strconv.Itoa(len(r.body)))
-	w.WriteHeader(r.status)
-	if q.Method != http.MethodHead {
-		_, _ = w.Write(r.body) // a client that has gone is its own affair
+	if q.record != nil && string(q.Get(headerTiming)) == "1" {
+		q.Field("Server-Timing", q.record.ServerTiming())
 	}
 }

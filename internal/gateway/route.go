@@ -1,8 +1,7 @@
 package gateway
 
 import (
-	"net"
-	"net/http"
+	"bytes"
 	"strings"
 
 	"mayfly.dev/mayfly/internal/fault"
@@ -17,37 +16,38 @@ type target struct {
 	fn *function.Function
 	// domain is the host name without its port.
 	domain string
+	// port is the host's port, 80 if it names none.
+	port string
 	// path is what the function sees of the path, percent-encoded as it came.
-	path string
-	// query is the query string as it came.
-	query string
+	path []byte
 }
 
 // route finds the function by host (<id>.localhost or
 // <id>.lambda-url.<region>.localhost) or else by path (/fn/<namespace>/<name>/).
-func (g *Gateway) route(r *http.Request) (target, error) {
-	t := target{domain: hostname(r.Host)}
-	t.path, t.query = wirePath(r)
+func (g *Gateway) route(q *request) error {
+	t := target{path: q.Path}
+	t.domain, t.port = hostname(string(q.Host))
 	var err error
 	if id, ok := g.urlID(t.domain); ok {
 		t.fn, err = g.cfg.Functions.FunctionByURL(id)
 	} else {
 		namespace, name, rest, ok := splitPath(t.path)
 		if !ok {
-			return target{}, errNoFunction()
+			return errNoFunction()
 		}
 		t.path = rest
-		t.fn, err = g.cfg.Functions.Function(namespace, name)
+		t.fn, err = g.cfg.Functions.Function(string(namespace), string(name))
 	}
 	switch {
 	case fault.Is(err, fault.NotFound, ""):
-		return target{}, errNoFunction()
+		return errNoFunction()
 	case err != nil:
-		return target{}, err
+		return err
 	case t.fn.URL == nil: // its owner has not opened it to HTTP: it looks like none
-		return target{}, errNoFunction()
+		return errNoFunction()
 	}
-	return t, nil
+	q.target = t
+	return nil
 }
 
 func errNoFunction() error {
@@ -55,12 +55,32 @@ func errNoFunction() error {
 		"no function has this address: `mayfly url NAME` prints a function's address")
 }
 
-// hostname returns a Host header's name in lower case.
-func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+// hostname returns a Host header's name in lower case, and its port.
+func hostname(host string) (name, port string) {
+	name, port, ok := cutPort(host)
+	if !ok {
+		name, port = host, "80"
 	}
-	return strings.TrimSuffix(strings.ToLower(host), ".")
+	return strings.TrimSuffix(strings.ToLower(name), "."), port
+}
+
+// cutPort is [net.SplitHostPort] that does not pay for an error: most hosts have
+// no port in production.
+func cutPort(host string) (name, port string, ok bool) {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	name, port = host[:i], host[i+1:]
+	if n := len(name); n >= 2 && name[0] == '[' && name[n-1] == ']' {
+		name = name[1 : n-1]
+	} else if strings.IndexByte(name, ':') >= 0 {
+		return "", "", false
+	}
+	if strings.ContainsAny(name, "[]") || strings.ContainsAny(port, "[]") {
+		return "", "", false
+	}
+	return name, port, true
 }
 
 // urlID returns the function URL's id that a host name carries.
@@ -78,32 +98,28 @@ func (g *Gateway) urlID(domain string) (string, bool) {
 		return id, true
 	}
 	rest, ok = strings.CutPrefix(rest, "lambda-url.")
-	return id, ok && rest == g.cfg.Region+".localhost"
+	if !ok {
+		return "", false
+	}
+	region, ok := strings.CutSuffix(rest, ".localhost")
+	return id, ok && region == g.cfg.Region
 }
 
-// wirePath returns path and query as the client sent them: what [url.URL] makes
-// of the path may be encoded in another way.
-func wirePath(r *http.Request) (path, query string) {
-	path = r.URL.EscapedPath()
-	if strings.HasPrefix(r.RequestURI, "/") {
-		path, _, _ = strings.Cut(r.RequestURI, "?")
-	}
-	if !strings.HasPrefix(path, "/") {
-		path = "/"
-	}
-	return path, r.URL.RawQuery
-}
+var slash = []byte("/")
 
 // splitPath takes /fn/<namespace>/<name>/rest apart; rest begins with a slash.
-func splitPath(path string) (namespace, name, rest string, ok bool) {
-	after, ok := strings.CutPrefix(path, "/fn/")
+func splitPath(path []byte) (namespace, name, rest []byte, ok bool) {
+	after, ok := bytes.CutPrefix(path, []byte("/fn/"))
 	if !ok {
-		return "", "", "", false
+		return nil, nil, nil, false
 	}
-	namespace, after, ok = strings.Cut(after, "/")
-	if !ok || namespace == "" {
-		return "", "", "", false
+	namespace, after, ok = bytes.Cut(after, slash)
+	if !ok || len(namespace) == 0 {
+		return nil, nil, nil, false
 	}
-	name, rest, _ = strings.Cut(after, "/")
-	return namespace, name, "/" + rest, name != ""
+	name, rest = after, slash
+	if i := bytes.IndexByte(after, '/'); i >= 0 {
+		name, rest = after[:i], after[i:]
+	}
+	return namespace, name, rest, len(name) > 0
 }

@@ -1,13 +1,9 @@
 package gateway
 
-import (
-	"bytes"
-	"encoding/json"
-	"unicode/utf8"
-)
+import "bytes"
 
-// The functions of this file walk JSON text that [json.Valid] has accepted:
-// replies are read where they lie, for a body of megabytes is most of one.
+// The functions of this file walk JSON text that validJSON has accepted: replies
+// are read where they lie, for a body of megabytes is most of one.
 
 // each calls visit for the members of an object (key is its name in quotes) or
 // for the elements of an array (key is nil). It reports whether container is
@@ -94,19 +90,4 @@ func wordEnd(b []byte) int {
 		return n
 	}
 	return len(b)
-}
-
-// unquote returns what a string says, without copying if it has no escapes. It
-// reports whether value is a string.
-func unquote(value []byte) ([]byte, bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return nil, false
-	}
-	inner := value[1 : len(value)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return inner, true
-	}
-	var s string
-	err := json.Unmarshal(value, &s)
-	return []byte(s), err == nil
 }

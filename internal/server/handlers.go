@@ -55,7 +55,7 @@ func (h byPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (n *node) gatewayHandler() http.Handler {
+func (n *node) gatewayHandler() *gateway.Gateway {
 	return gateway.New(gateway.Config{
 		Functions: n.catalog, Invoker: n.dispatcher, Verifier: &sigv4.Verifier{Secrets: n.keys, Region: n.cfg.Region},
 		Region: n.cfg.Region, Account: account, Log: n.log.With("part", "gateway"),

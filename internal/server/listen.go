@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/gateway/http1"
 )
 
-// Bounds of the listeners. There is no time limit on a whole request: an
+// Bounds of both listeners. There is no time limit on a whole request: an
 // invocation may take a day.
 const (
 	headerTimeout  = 10 * time.Second
@@ -33,7 +34,12 @@ func (n *node) listen(ctx context.Context) error {
 	if n.gatewayListener, err = listenOn(ctx, "gateway", n.cfg.Gateway); err != nil {
 		return err
 	}
-	n.onStop("gateway listener", func() error { return closed(n.gatewayListener.Close()) })
+	n.onStop("gateway listener", func() error {
+		if n.gateway != nil {
+			n.gateway.Wait() // by now whatever its handlers waited for has ended
+		}
+		return closed(n.gatewayListener.Close())
+	})
 	return nil
 }
 
@@ -53,23 +59,29 @@ func listenOn(ctx context.Context, key, address string) (net.Listener, error) {
 	}
 }
 
-// serve starts both HTTP servers. Their stop is the drain: it waits for requests
-// under way for as long as the drain timeout allows.
+// serve starts both HTTP servers: net/http for the control plane, our own for the
+// data plane. Their stop is the drain: it waits for requests under way for as
+// long as the drain timeout allows.
 func (n *node) serve(ctx context.Context) error {
-	control, gateway := n.httpServer(n.controlHandler()), n.httpServer(n.gatewayHandler())
-	n.run(control, n.controlListener)
-	n.run(gateway, n.gatewayListener)
+	control := n.httpServer(n.controlHandler())
+	n.gateway = http1.New(http1.Config{
+		Handler: n.gatewayHandler(), MaxConnections: n.cfg.MaxConnections, MaxHeaderBytes: maxHeaderBytes,
+		HeaderTimeout: headerTimeout, IdleTimeout: keepAliveIdle, Log: n.log.With("part", "http"),
+	})
+	n.run(control, n.controlListener, http.ErrServerClosed)
+	n.run(n.gateway, n.gatewayListener, http1.ErrClosed)
 	n.onStop("listeners", func() error {
 		close(n.stopping)
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.DrainTimeout)
 		defer cancel()
 		drained := make(chan error, 1)
 		go func() { drained <- n.dispatcher.Drain(drain) }()
-		err := errors.Join(gateway.Shutdown(drain), control.Shutdown(drain))
+		err := errors.Join(n.gateway.Shutdown(drain), control.Shutdown(drain))
 		if err = errors.Join(<-drained, err); err != nil {
 			n.log.WarnContext(ctx, "the drain timeout is over, what still runs is cut off", "in_flight", n.dispatcher.InFlight(), "err", err)
 		}
-		return errors.Join(closed(gateway.Close()), closed(control.Close()))
+		n.gateway.Close()
+		return closed(control.Close())
 	})
 	return nil
 }
@@ -81,9 +93,10 @@ func (n *node) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-func (n *node) run(s *http.Server, l net.Listener) {
-	go func() { // ends with the server's Shutdown or Close
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+// run serves l until the server's Shutdown or Close, when Serve returns ended.
+func (n *node) run(s interface{ Serve(l net.Listener) error }, l net.Listener, ended error) {
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, ended) {
 			select {
 			case n.failed <- fmt.Errorf("serve %s: %w", l.Addr(), err):
 			default:

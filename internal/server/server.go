@@ -18,6 +18,7 @@ import (
 	"mayfly.dev/mayfly/internal/config"
 	"mayfly.dev/mayfly/internal/dispatch"
 	"mayfly.dev/mayfly/internal/engine"
+	"mayfly.dev/mayfly/internal/gateway/http1"
 	"mayfly.dev/mayfly/internal/language"
 	"mayfly.dev/mayfly/internal/pool"
 	"mayfly.dev/mayfly/internal/sandbox"
@@ -53,6 +54,7 @@ type node struct {
 	id      string
 
 	controlListener, gatewayListener net.Listener
+	gateway                          *http1.Server
 
 	keys       *auth.Keys
 	engine     *engine.Engine
