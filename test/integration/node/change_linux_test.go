@@ -10,13 +10,14 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // release is the code of a function that says its number, after a while if told
 // to.
 func release(t *testing.T, number int) []byte {
 	t.Helper()
-	return zipped(t, "app.py", fmt.Appendf(nil, `
+	return nodetest.Zipped(t, "app.py", fmt.Appendf(nil, `
 import time
 def handler(event, context):
     time.sleep(event.get("ms", 0) / 1000)
@@ -30,7 +31,7 @@ var releases = wire.Settings{Runtime: "python3.10", Handler: "app.handler", Time
 // force.
 func (n *node) deployRelease(t *testing.T, name string, number int) wire.Function {
 	t.Helper()
-	f, err := n.put(t.Context(), name, release(t, number), releases, client.PutOptions{})
+	f, err := n.Put(t.Context(), name, release(t, number), releases, client.PutOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +43,8 @@ func (n *node) deployRelease(t *testing.T, name string, number int) wire.Functio
 func (n *node) during(t *testing.T, name, result string, do func()) {
 	t.Helper()
 	var wg sync.WaitGroup
-	wg.Go(func() { n.want(t, name, `{"ms":1000}`, result) })
-	eventually(t, "the call runs", func() bool { return n.busy(t, name) == 1 })
+	wg.Go(func() { n.Want(t, name, `{"ms":1000}`, result) })
+	nodetest.Eventually(t, "the call runs", func() bool { return n.Busy(t, name) == 1 })
 	do()
 	wg.Wait()
 }
@@ -53,10 +54,10 @@ func (n *node) testUpdate(t *testing.T) {
 	n.deployRelease(t, "updated", 1)
 	n.during(t, "updated", "1", func() {
 		n.deployRelease(t, "updated", 2)
-		n.want(t, "updated", "{}", "2")
+		n.Want(t, "updated", "{}", "2")
 	})
-	n.want(t, "updated", "{}", "2")
-	eventually(t, "the old environment has ended", func() bool {
+	n.Want(t, "updated", "{}", "2")
+	nodetest.Eventually(t, "the old environment has ended", func() bool {
 		list, err := n.Environments(t.Context(), "updated")
 		if err != nil {
 			t.Fatal(err)
@@ -73,11 +74,11 @@ func (n *node) testDeletion(t *testing.T) {
 			t.Error(err)
 		}
 		_, err := n.Invoke(t.Context(), "deleted", nil, client.InvokeOptions{})
-		wantFault(t, err, fault.NotFound, "FunctionNotFound")
+		nodetest.WantFault(t, err, fault.NotFound, "FunctionNotFound")
 	})
-	wantFault(t, n.DeleteFunction(t.Context(), "deleted"), fault.NotFound, "FunctionNotFound")
+	nodetest.WantFault(t, n.DeleteFunction(t.Context(), "deleted"), fault.NotFound, "FunctionNotFound")
 	n.deployRelease(t, "deleted", 2)
-	n.want(t, "deleted", "{}", "2")
+	n.Want(t, "deleted", "{}", "2")
 }
 
 func (n *node) testTwoUpdates(t *testing.T) {
@@ -91,7 +92,7 @@ func (n *node) testTwoUpdates(t *testing.T) {
 			number := 10*round + i + 1
 			archive := release(t, number)
 			wg.Go(func() {
-				_, err := n.put(t.Context(), "contested", archive, releases, client.PutOptions{Revision: base.Revision})
+				_, err := n.Put(t.Context(), "contested", archive, releases, client.PutOptions{Revision: base.Revision})
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -107,7 +108,7 @@ func (n *node) testTwoUpdates(t *testing.T) {
 		if won.Load() != 1 || lost.Load() != 1 {
 			t.Errorf("%d updates won and %d met a conflict, want one each", won.Load(), lost.Load())
 		}
-		n.want(t, "contested", "{}", strconv.Itoa(int(winner.Load())))
+		n.Want(t, "contested", "{}", strconv.Itoa(int(winner.Load())))
 	}
 }
 
@@ -119,7 +120,7 @@ func (n *node) testManyCreations(t *testing.T) {
 	for i := range creators {
 		archive := release(t, i+1)
 		wg.Go(func() {
-			_, err := n.put(t.Context(), "wanted", archive, releases, client.PutOptions{CreateOnly: true})
+			_, err := n.Put(t.Context(), "wanted", archive, releases, client.PutOptions{CreateOnly: true})
 			switch {
 			case err == nil:
 				winner.Store(int32(i + 1))
@@ -133,5 +134,5 @@ func (n *node) testManyCreations(t *testing.T) {
 	if wins.Load() != 1 {
 		t.Errorf("%d creations won, want 1", wins.Load())
 	}
-	n.want(t, "wanted", "{}", strconv.Itoa(int(winner.Load())))
+	n.Want(t, "wanted", "{}", strconv.Itoa(int(winner.Load())))
 }

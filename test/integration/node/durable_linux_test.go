@@ -18,6 +18,7 @@ import (
 
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // deployed is all that a node says of a function, its code included.
@@ -75,15 +76,15 @@ func TestWhatIsDeployedSurvives(t *testing.T) {
 	if len(want) != len(languages) || want["node"].Function.Tags["team"] != "a" || want["python"].Function.URL == nil || want["custom"].Function.ReservedConcurrency == nil {
 		t.Fatalf("deployed: %+v", want)
 	}
-	for name, end := range map[string]func(){"SIGTERM": n.stop, "SIGKILL": n.kill} {
+	for name, end := range map[string]func(){"SIGTERM": n.Stop, "SIGKILL": n.Kill} {
 		end()
-		n.start()
+		n.Start()
 		// The data plane took another port.
 		if diff := cmp.Diff(want, n.deployed(t), cmpopts.IgnoreFields(wire.URL{}, "Address")); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", name, diff)
 		}
 		for l := range languages {
-			n.want(t, l, `"hello"`, `"hello"`)
+			n.Want(t, l, `"hello"`, `"hello"`)
 		}
 	}
 }
@@ -108,7 +109,7 @@ func TestKilledWhileDeploying(t *testing.T) {
 				mu.Lock()
 				tried[name] = 100*d + version
 				mu.Unlock()
-				_, err := n.put(working, name, archives[version], releases, client.PutOptions{})
+				_, err := n.Put(working, name, archives[version], releases, client.PutOptions{})
 				if err != nil {
 					return // the node has gone
 				}
@@ -118,15 +119,15 @@ func TestKilledWhileDeploying(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "some are deployed", func() bool {
+	nodetest.Eventually(t, "some are deployed", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acknowledged) >= enough
 	})
-	n.kill()
+	n.Kill()
 	stop()
 	wg.Wait()
-	n.start()
+	n.Start()
 	there := n.deployed(t)
 	for name := range acknowledged {
 		if _, ok := there[name]; !ok {
@@ -134,11 +135,11 @@ func TestKilledWhileDeploying(t *testing.T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
-		eventually(t, name+" is ready", func() bool {
+		nodetest.Eventually(t, name+" is ready", func() bool {
 			f, err := n.Function(t.Context(), name)
 			return err == nil && f.State == "Active" && !f.Updating && f.UpdateFailure == ""
 		})
-		got := string(n.call(t, name, "{}").Payload)
+		got := string(n.Call(t, name, "{}").Payload)
 		// A change that was under way may have been kept or not.
 		if want, ok := acknowledged[name]; got != strconv.Itoa(tried[name]) && (!ok || got != strconv.Itoa(want)) {
 			t.Errorf("%s returned %s, want %d or %d", name, got, want, tried[name])
@@ -156,8 +157,8 @@ func TestLeftoversOfACrash(t *testing.T) {
 	code := neighbour.deploy(t, "python", "python", wire.Settings{})
 	n.deploy(t, "python", "python", wire.Settings{})
 	n.deploy(t, "node", "node", wire.Settings{})
-	home := string(neighbour.call(t, "python", `{"do":"sleep","ms":0}`).Payload)
-	n.want(t, "node", "1", "1")
+	home := string(neighbour.Call(t, "python", `{"do":"sleep","ms":0}`).Payload)
+	n.Want(t, "node", "1", "1")
 	crashing, crashed := context.WithTimeout(t.Context(), time.Minute)
 	defer crashed()
 	calls.Go(func() {
@@ -165,28 +166,28 @@ func TestLeftoversOfACrash(t *testing.T) {
 			t.Error("a call outlived its node")
 		}
 	})
-	eventually(t, "the survivor is settled", func() bool {
+	nodetest.Eventually(t, "the survivor is settled", func() bool {
 		page, err := n.Logs(t.Context(), "python", client.LogQuery{})
 		return err == nil && slices.ContainsFunc(page.Lines, func(l wire.Line) bool { return l.Text == "settled in" })
 	})
-	calls.Go(func() { neighbour.want(t, "python", `{"do":"wait","file":"go"}`, home) })
-	eventually(t, "the neighbour works", func() bool { return neighbour.busy(t, "python") == 1 })
+	calls.Go(func() { neighbour.Want(t, "python", `{"do":"wait","file":"go"}`, home) })
+	nodetest.Eventually(t, "the neighbour works", func() bool { return neighbour.Busy(t, "python") == 1 })
 
-	n.kill()
-	left := n.traces()
-	if len(n.processes()) == 0 || len(left) == len(n.processes()) {
+	n.Kill()
+	left := n.Traces()
+	if len(n.Processes()) == 0 || len(left) == len(n.Processes()) {
 		t.Fatalf("the crash left %q: the test shows nothing", left)
 	}
-	n.start()
-	still := n.traces()
+	n.Start()
+	still := n.Traces()
 	for _, trace := range left {
 		// Two things have the same name at every start.
-		if slices.Contains(still, trace) && filepath.Base(trace) != n.groupName() && !strings.HasSuffix(trace, "_guard") {
+		if slices.Contains(still, trace) && filepath.Base(trace) != n.GroupName() && !strings.HasSuffix(trace, "_guard") {
 			t.Errorf("after the next start there still is %s", trace)
 		}
 	}
 	neighbour.open(t, code, "go")
 	calls.Wait()
-	neighbour.want(t, "python", `{"do":"sleep","ms":0}`, home)
-	n.want(t, "python", "1", "1")
+	neighbour.Want(t, "python", `{"do":"sleep","ms":0}`, home)
+	n.Want(t, "python", "1", "1")
 }

@@ -19,6 +19,7 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/invocation"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // TestInvoking calls functions of one node in every way that it must bear.
@@ -54,28 +55,28 @@ func text(size int) string { return `"` + strings.Repeat("x", size-2) + `"` }
 func (n *node) testPayloads(t *testing.T) {
 	t.Parallel()
 	for l := range languages {
-		n.want(t, l, "", "{}")
+		n.Want(t, l, "", "{}")
 		for _, payload := range []string{"1", text(1 << 20), text(invocation.MaxRequestBytes)} {
-			n.want(t, l, payload, payload)
+			n.Want(t, l, payload, payload)
 		}
 		_, err := n.Invoke(t.Context(), l, []byte(text(invocation.MaxRequestBytes+1)), client.InvokeOptions{})
-		wantFault(t, err, fault.TooLarge, "RequestTooLarge")
+		nodetest.WantFault(t, err, fault.TooLarge, "RequestTooLarge")
 	}
 	// What is between the tokens is the caller's too, if no runtime decodes it.
 	const loose = "\t{ \"a\" : [1.0, 1e3, \"\u00e9\\u00e9\"] ,\"a\":2}\r\n"
-	n.want(t, "custom", loose, loose)
+	n.Want(t, "custom", loose, loose)
 }
 
 func (n *node) testLargeResponse(t *testing.T) {
 	t.Parallel()
-	large := func(size int) *client.Result { return n.call(t, "node", fmt.Sprintf(`{"do":"large","size":%d}`, size)) }
+	large := func(size int) *client.Result { return n.Call(t, "node", fmt.Sprintf(`{"do":"large","size":%d}`, size)) }
 	if r := large(invocation.MaxResponseBytes); r.FunctionError != "" || string(r.Payload) != text(invocation.MaxResponseBytes) {
 		t.Errorf("the largest response: %s, %d bytes", r.FunctionError, len(r.Payload))
 	}
 	if r := large(invocation.MaxResponseBytes + 1); r.FunctionError != "Unhandled" || r.ErrorType != "Function.ResponseSizeTooLarge" {
 		t.Errorf("one byte more: %q %q, %d bytes", r.FunctionError, r.ErrorType, len(r.Payload))
 	}
-	n.want(t, "node", "1", "1")
+	n.Want(t, "node", "1", "1")
 }
 
 // wantFailure checks how a function failed.
@@ -93,13 +94,13 @@ func (n *node) testTimeout(t *testing.T) {
 	for language, endless := range map[string]string{"node": `{"do":"burn"}`, "python": `{"do":"sleep","ms":60000}`} {
 		name := "slow-" + language
 		n.deploy(t, name, language, wire.Settings{TimeoutSeconds: 1})
-		n.want(t, name, "1", "1")
-		r := n.call(t, name, endless)
+		n.Want(t, name, "1", "1")
+		r := n.Call(t, name, endless)
 		wantFailure(t, r, "Sandbox.Timedout", `Task timed out after 1\.00 seconds`)
 		if r.Duration < time.Second {
 			t.Errorf("%s ended after %s, before its time", language, r.Duration)
 		}
-		if r := n.want(t, name, "1", "1"); !r.ColdStart {
+		if r := n.Want(t, name, "1", "1"); !r.ColdStart {
 			t.Error("the environment of the call that timed out took another")
 		}
 	}
@@ -109,7 +110,7 @@ func (n *node) testTimeoutOfAFamily(t *testing.T) {
 	t.Parallel()
 	// Time and processor enough to have children on a busy machine.
 	n.deploy(t, "family", "node", wire.Settings{TimeoutSeconds: 8, MemoryMB: 1769})
-	n.want(t, "family", "1", "1")
+	n.Want(t, "family", "1", "1")
 	family := func() (pids []string) {
 		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {
@@ -127,33 +128,33 @@ func (n *node) testTimeoutOfAFamily(t *testing.T) {
 		r, _ := n.Invoke(t.Context(), "family", []byte(`{"do":"fork"}`), client.InvokeOptions{})
 		ended <- r
 	}()
-	eventually(t, "the children run", func() bool { return len(family()) == 3 })
+	nodetest.Eventually(t, "the children run", func() bool { return len(family()) == 3 })
 	r := <-ended
 	if r == nil {
 		t.Fatal("the platform failed")
 	}
 	wantFailure(t, r, "Sandbox.Timedout", `Task timed out after 8\.00 seconds`)
-	eventually(t, "the children have ended", func() bool { return len(family()) == 0 })
+	nodetest.Eventually(t, "the children have ended", func() bool { return len(family()) == 0 })
 }
 
 func (n *node) testMemoryBomb(t *testing.T) {
 	t.Parallel()
 	n.deploy(t, "bomb", "python", wire.Settings{})
 	n.deploy(t, "neighbour", "python", wire.Settings{})
-	home := string(n.call(t, "neighbour", `{"do":"sleep","ms":0}`).Payload)
+	home := string(n.Call(t, "neighbour", `{"do":"sleep","ms":0}`).Payload)
 	var wg sync.WaitGroup
-	wg.Go(func() { n.want(t, "neighbour", `{"do":"sleep","ms":1500}`, home) })
-	eventually(t, "the neighbour works", func() bool { return n.busy(t, "neighbour") == 1 })
+	wg.Go(func() { n.Want(t, "neighbour", `{"do":"sleep","ms":1500}`, home) })
+	nodetest.Eventually(t, "the neighbour works", func() bool { return n.Busy(t, "neighbour") == 1 })
 	for range 2 {
-		r := n.call(t, "bomb", `{"do":"eat"}`)
+		r := n.Call(t, "bomb", `{"do":"eat"}`)
 		wantFailure(t, r, "Runtime.OutOfMemory", "out of memory, the function's limit is 128 MB")
 		if !strings.Contains(string(r.LogTail), "Error Type: Runtime.OutOfMemory") {
 			t.Errorf("the log lacks what happened: %s", r.LogTail)
 		}
 	}
 	wg.Wait()
-	n.want(t, "neighbour", `{"do":"sleep","ms":0}`, home)
-	n.want(t, "bomb", "1", "1")
+	n.Want(t, "neighbour", `{"do":"sleep","ms":0}`, home)
+	n.Want(t, "bomb", "1", "1")
 }
 
 func (n *node) testFullTmp(t *testing.T) {
@@ -161,7 +162,7 @@ func (n *node) testFullTmp(t *testing.T) {
 	// Where /tmp counts as memory, it must fit.
 	n.deploy(t, "filler", "node", wire.Settings{MemoryMB: 1024})
 	for range 2 { // the space comes back
-		r := n.call(t, "filler", `{"do":"fill"}`)
+		r := n.Call(t, "filler", `{"do":"fill"}`)
 		var got struct {
 			Code string
 			MB   int
@@ -178,16 +179,16 @@ func (n *node) testExit(t *testing.T) {
 		name := "leaver-" + language
 		n.deploy(t, name, language, wire.Settings{})
 		for code, message := range map[int]string{0: "without providing a reason", 7: "exit status 7"} {
-			wantFailure(t, n.call(t, name, fmt.Sprintf(`{"do":%q,"code":%d}`, deed, code)), "Runtime.ExitError", message)
+			wantFailure(t, n.Call(t, name, fmt.Sprintf(`{"do":%q,"code":%d}`, deed, code)), "Runtime.ExitError", message)
 		}
-		n.want(t, name, "1", "1")
+		n.Want(t, name, "1", "1")
 	}
 }
 
 func (n *node) testFunctionError(t *testing.T) {
 	t.Parallel()
-	wantFailure(t, n.call(t, "node", `{"do":"throw"}`), "TypeError", "^told to fail$")
-	wantFailure(t, n.call(t, "python", `{"do":"fail"}`), "ValueError", "^told to fail$")
+	wantFailure(t, n.Call(t, "node", `{"do":"throw"}`), "TypeError", "^told to fail$")
+	wantFailure(t, n.Call(t, "python", `{"do":"fail"}`), "ValueError", "^told to fail$")
 }
 
 func (n *node) testFailingInit(t *testing.T) {
@@ -211,17 +212,17 @@ func (n *node) testFailingInit(t *testing.T) {
 		l := languages[c.language]
 		archive := packed(t, l.program)
 		if c.source != "" {
-			archive = zipped(t, l.program, []byte(c.source))
+			archive = nodetest.Zipped(t, l.program, []byte(c.source))
 		}
 		settings := wire.Settings{Runtime: l.runtime, Handler: l.handler}
 		if c.handler != "" {
 			settings.Handler = c.handler
 		}
-		if _, err := n.put(t.Context(), name, archive, settings, client.PutOptions{}); err != nil {
+		if _, err := n.Put(t.Context(), name, archive, settings, client.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // the second call meets the same
-			r := n.call(t, name, "{}")
+			r := n.Call(t, name, "{}")
 			wantFailure(t, r, c.errorType, c.message)
 			n.logOf(t, name, r.RequestID)
 		}
@@ -261,7 +262,7 @@ func figuresOf(t *testing.T, line string) (f figures) {
 // logOf returns the texts of a call's log once it is complete.
 func (n *node) logOf(t *testing.T, name, requestID string) (texts []string) {
 	t.Helper()
-	eventually(t, "the call's log is complete", func() bool {
+	nodetest.Eventually(t, "the call's log is complete", func() bool {
 		page, err := n.Logs(t.Context(), name, client.LogQuery{RequestID: requestID})
 		if err != nil {
 			t.Fatal(err)
@@ -279,7 +280,7 @@ func (n *node) testLog(t *testing.T) {
 	t.Parallel()
 	n.deploy(t, "printer", "node", wire.Settings{})
 	for _, cold := range []bool{true, false} {
-		r := n.want(t, "printer", `{"do":"print","lines":["one","two"]}`, "2")
+		r := n.Want(t, "printer", `{"do":"print","lines":["one","two"]}`, "2")
 		lines := n.logOf(t, "printer", r.RequestID)
 		if len(lines) != 5 || lines[0] != "START RequestId: "+r.RequestID+" Version: $LATEST" ||
 			!strings.HasSuffix(lines[1], "\tone") || !strings.HasSuffix(lines[2], "\ttwo") || lines[3] != "END RequestId: "+r.RequestID {
@@ -293,7 +294,7 @@ func (n *node) testLog(t *testing.T) {
 			t.Errorf("cold %v: %+v", cold, f)
 		}
 	}
-	r := n.call(t, "printer", `{"do":"sleep","ms":300}`)
+	r := n.Call(t, "printer", `{"do":"sleep","ms":300}`)
 	lines := n.logOf(t, "printer", r.RequestID)
 	if f := figuresOf(t, lines[len(lines)-1]); f.duration < 300 {
 		t.Errorf("a call of 300 ms was measured as %v ms", f.duration)
@@ -305,7 +306,7 @@ func (n *node) testLog(t *testing.T) {
 func wantRecord(t *testing.T, n *node, r *client.Result) {
 	t.Helper()
 	var record wire.Record
-	eventually(t, "the call is recorded", func() (ok bool) {
+	nodetest.Eventually(t, "the call is recorded", func() (ok bool) {
 		var err error
 		record, err = n.Invocation(t.Context(), r.RequestID)
 		return err == nil
@@ -320,7 +321,7 @@ func (n *node) testMemoryUsed(t *testing.T) {
 	t.Parallel()
 	n.deploy(t, "user", "python", wire.Settings{MemoryMB: 256})
 	used := func(payload string) float64 {
-		r := n.call(t, "user", payload)
+		r := n.Call(t, "user", payload)
 		lines := n.logOf(t, "user", r.RequestID)
 		return figuresOf(t, lines[len(lines)-1]).used
 	}
@@ -331,30 +332,15 @@ func (n *node) testMemoryUsed(t *testing.T) {
 	}
 }
 
-// busy counts the function's environments that run a call.
-func (n *node) busy(t *testing.T, name string) (count int) {
-	t.Helper()
-	list, err := n.Environments(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range list {
-		if e.State == "busy" {
-			count++
-		}
-	}
-	return count
-}
-
 func (n *node) testWarmReuse(t *testing.T) {
 	t.Parallel()
 	n.deploy(t, "warm", "node", wire.Settings{})
-	first := n.call(t, "warm", `{"do":"where"}`)
+	first := n.Call(t, "warm", `{"do":"where"}`)
 	if !first.ColdStart || len(first.Payload) == 0 {
 		t.Errorf("the first call: %+v", first)
 	}
 	for range 20 {
-		if r := n.want(t, "warm", `{"do":"where"}`, string(first.Payload)); r.ColdStart || r.Init != 0 {
+		if r := n.Want(t, "warm", `{"do":"where"}`, string(first.Payload)); r.ColdStart || r.Init != 0 {
 			t.Errorf("a call after the first waited for an init phase of %s", r.Init)
 		}
 	}
@@ -363,15 +349,15 @@ func (n *node) testWarmReuse(t *testing.T) {
 func (n *node) testIdleTimeout(t *testing.T) {
 	t.Parallel()
 	n.deploy(t, "brief", "python", wire.Settings{IdleTimeoutSeconds: 1})
-	n.want(t, "brief", "1", "1")
-	eventually(t, "the idle environment has ended", func() bool {
+	n.Want(t, "brief", "1", "1")
+	nodetest.Eventually(t, "the idle environment has ended", func() bool {
 		list, err := n.Environments(t.Context(), "brief")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(list) == 0
 	})
-	if r := n.want(t, "brief", "1", "1"); !r.ColdStart {
+	if r := n.Want(t, "brief", "1", "1"); !r.ColdStart {
 		t.Error("the environment that ended took a call")
 	}
 }
@@ -383,11 +369,11 @@ func (n *node) testReservedConcurrency(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { n.call(t, "reserved", `{"do":"sleep","ms":1000}`) })
-	eventually(t, "the one call runs", func() bool { return n.busy(t, "reserved") == 1 })
+	wg.Go(func() { n.Call(t, "reserved", `{"do":"sleep","ms":1000}`) })
+	nodetest.Eventually(t, "the one call runs", func() bool { return n.Busy(t, "reserved") == 1 })
 	n.wantThrottled(t, "reserved", "ReservedConcurrency")
 	wg.Wait()
-	n.want(t, "reserved", "1", "1")
+	n.Want(t, "reserved", "1", "1")
 	if err := n.PutConcurrency(t.Context(), "reserved", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -395,13 +381,13 @@ func (n *node) testReservedConcurrency(t *testing.T) {
 	if err := n.DeleteConcurrency(t.Context(), "reserved"); err != nil {
 		t.Fatal(err)
 	}
-	n.want(t, "reserved", "1", "1")
+	n.Want(t, "reserved", "1", "1")
 }
 
 // wantThrottled checks a refusal as the wire has it.
 func (n *node) wantThrottled(t *testing.T, name, reason string) {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(n.request(t, http.MethodPost, "/v1/namespaces/default/functions/"+name+"/invocations", "{}"))
+	resp, err := http.DefaultClient.Do(n.Request(t.Context(), http.MethodPost, "/v1/namespaces/default/functions/"+name+"/invocations", "{}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,19 +12,20 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // wantRefusal starts a node that must not come up. Each of words must be in what
 // it says, on one line.
 func (n *node) wantRefusal(words ...string) {
-	n.t.Helper()
-	code, said := n.refuse()
+	n.T.Helper()
+	code, said := n.Refuse()
 	if code != 2 || strings.Contains(said, "\n") {
-		n.t.Errorf("exit code %d and %q, want 2 and one line", code, said)
+		n.T.Errorf("exit code %d and %q, want 2 and one line", code, said)
 	}
 	for _, w := range words {
 		if !strings.Contains(said, w) {
-			n.t.Errorf("the node says %q, want it to say %q", said, w)
+			n.T.Errorf("the node says %q, want it to say %q", said, w)
 		}
 	}
 }
@@ -33,12 +34,12 @@ func TestDataDirectoryHasOneNode(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
 	n.deploy(t, "python", "python", wire.Settings{})
-	home := string(n.call(t, "python", `{"do":"sleep","ms":0}`).Payload)
+	home := string(n.Call(t, "python", `{"do":"sleep","ms":0}`).Payload)
 	second := newNode(t)
-	second.dir = n.dir
-	second.wantRefusal("DataDirInUse", "another node is running on "+n.dir, "stop it, or choose another")
+	second.Dir = n.Dir
+	second.wantRefusal("DataDirInUse", "another node is running on "+n.Dir, "stop it, or choose another")
 	// The first has lost nothing.
-	n.want(t, "python", `{"do":"sleep","ms":0}`, home)
+	n.Want(t, "python", `{"do":"sleep","ms":0}`, home)
 }
 
 func TestTakenPorts(t *testing.T) {
@@ -51,7 +52,7 @@ func TestTakenPorts(t *testing.T) {
 	for _, plane := range []string{"control", "gateway"} {
 		n := newNode(t, "--"+plane, l.Addr().String())
 		n.wantRefusal("AddressInUse", "the address "+l.Addr().String()+" is taken", "choose another with --"+plane)
-		if entries, err := os.ReadDir(n.dir); err != nil || len(entries) > 0 {
+		if entries, err := os.ReadDir(n.Dir); err != nil || len(entries) > 0 {
 			t.Errorf("a node that did not start made %v in its data directory, %v", entries, err)
 		}
 	}
@@ -61,15 +62,15 @@ func TestUnwritableDataDirectory(t *testing.T) {
 	t.Parallel()
 	const nobody = 65534
 	n := newNode(t)
-	n.attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	n.wantRefusal("DataDir", "the data directory "+n.dir+" can't be written", "run as its owner, or choose another with --data-dir")
+	n.Attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	n.wantRefusal("DataDir", "the data directory "+n.Dir+" can't be written", "run as its owner, or choose another with --data-dir")
 
 	file := newNode(t)
-	file.dir = filepath.Join(file.dir, "file")
-	if err := os.WriteFile(file.dir, nil, 0o600); err != nil {
+	file.Dir = filepath.Join(file.Dir, "file")
+	if err := os.WriteFile(file.Dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file.wantRefusal("DataDir", file.dir)
+	file.wantRefusal("DataDir", file.Dir)
 }
 
 // fill takes all the space of a node's disk until it is removed.
@@ -95,33 +96,33 @@ func fill(t *testing.T, path string) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
-	n.attr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	n.env = []string{diskAt + "=" + n.dir, diskSize + "=192m"}
-	n.start()
+	n.Attr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	n.Env = []string{nodetest.DiskAt + "=" + n.Dir, nodetest.DiskSize + "=192m"}
+	n.Start()
 	t.Cleanup(func() {
-		if n.running() {
-			n.signal(syscall.SIGTERM)
-			if code := n.end(); code != 0 {
+		if n.Running() {
+			n.Signal(syscall.SIGTERM)
+			if code := n.End(); code != 0 {
 				t.Errorf("the node ended with exit code %d, want 0", code)
 			}
 		}
 		if t.Failed() {
-			t.Logf("log of the node:\n%s", n.log)
+			t.Logf("log of the node:\n%s", n.Log)
 		}
 	})
 	n.deploy(t, "python", "python", wire.Settings{})
 	n.deploy(t, "node", "node", wire.Settings{})
-	n.want(t, "python", "1", "1")
+	n.Want(t, "python", "1", "1")
 
-	fill(t, n.visible(filepath.Join(n.dir, "filler")))
+	fill(t, n.Visible(filepath.Join(n.Dir, "filler")))
 	full := func(err error) {
 		t.Helper()
-		wantFault(t, err, fault.Unavailable, "DiskFull")
+		nodetest.WantFault(t, err, fault.Unavailable, "DiskFull")
 		if !strings.Contains(fault.From(err).Detail, "free some and try again") {
 			t.Errorf("%v does not say what to do", err)
 		}
 	}
-	_, err := n.put(t.Context(), "more", release(t, 1), releases, client.PutOptions{})
+	_, err := n.Put(t.Context(), "more", release(t, 1), releases, client.PutOptions{})
 	full(err)
 	f, err := n.Function(t.Context(), "node")
 	if err != nil {
@@ -130,9 +131,9 @@ func TestFullDisk(t *testing.T) {
 	_, _, err = n.PutFunction(t.Context(), "node", wire.FunctionSpec{Settings: f.Settings, Tags: map[string]string{"a": "b"}}, client.PutOptions{})
 	full(err)
 	full(n.PutConcurrency(t.Context(), "node", 5))
-	n.want(t, "python", "2", "2") // warm
-	n.want(t, "node", "2", "2")   // cold
-	r := n.call(t, "node", `{"do":"print","lines":["printed on a full disk"]}`)
+	n.Want(t, "python", "2", "2") // warm
+	n.Want(t, "node", "2", "2")   // cold
+	r := n.Call(t, "node", `{"do":"print","lines":["printed on a full disk"]}`)
 	if !strings.Contains(string(r.LogTail), "printed on a full disk") {
 		t.Errorf("the tail is %s", r.LogTail)
 	}
@@ -140,14 +141,14 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 
-	if err := os.Remove(n.visible(filepath.Join(n.dir, "filler"))); err != nil {
+	if err := os.Remove(n.Visible(filepath.Join(n.Dir, "filler"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.put(t.Context(), "more", release(t, 7), releases, client.PutOptions{}); err != nil {
+	if _, err := n.Put(t.Context(), "more", release(t, 7), releases, client.PutOptions{}); err != nil {
 		t.Errorf("after space was freed: %v", err)
 	}
-	n.want(t, "more", "{}", "7")
-	last := n.want(t, "python", "3", "3")
+	n.Want(t, "more", "{}", "7")
+	last := n.Want(t, "python", "3", "3")
 	n.logOf(t, "python", last.RequestID) // records are kept again
 }
 
@@ -155,7 +156,7 @@ func TestFullDisk(t *testing.T) {
 func TestFullDiskAtStart(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
-	n.attr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	n.env = []string{diskAt + "=" + n.dir, diskSize + "=8m"}
+	n.Attr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	n.Env = []string{nodetest.DiskAt + "=" + n.Dir, nodetest.DiskSize + "=8m"}
 	n.wantRefusal("no space is left", "free some and try again")
 }

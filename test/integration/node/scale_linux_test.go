@@ -11,13 +11,14 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // open makes a file next to the code of a function, where its environments see
 // it.
 func (n *node) open(t *testing.T, f wire.Function, file string) {
 	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join(n.dir, "code", "*"+f.Code.SHA256+"*"))
+	dirs, err := filepath.Glob(filepath.Join(n.Dir, "code", "*"+f.Code.SHA256+"*"))
 	if err != nil || len(dirs) != 1 {
 		t.Fatalf("the code is in %q, %v", dirs, err)
 	}
@@ -46,7 +47,7 @@ func TestConcurrentCallsHaveAnEnvironmentEach(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all calls run", func() bool { return t.Failed() || n.metric("mayfly_environments_busy") == calls })
+	nodetest.Eventually(t, "all calls run", func() bool { return t.Failed() || n.Metric("mayfly_environments_busy") == calls })
 	n.open(t, f, "go")
 	wg.Wait()
 	list, err := n.Environments(t.Context(), "python")
@@ -54,7 +55,7 @@ func TestConcurrentCallsHaveAnEnvironmentEach(t *testing.T) {
 		t.Errorf("%d environments, %v, want %d", len(list), err, calls)
 	}
 	for range 5 { // one after the other, they take one
-		r := n.call(t, "python", `{"do":"wait","file":"go"}`)
+		r := n.Call(t, "python", `{"do":"wait","file":"go"}`)
 		if _, known := places.Load(string(r.Payload)); !known || r.ColdStart {
 			t.Errorf("a call ran in a new environment %s", r.Payload)
 		}
@@ -86,7 +87,7 @@ func TestMemoryBoundsEnvironments(t *testing.T) {
 	}
 	n.deploy(t, "large", "python", wire.Settings{MemoryMB: 1024})
 	_, err := n.Invoke(t.Context(), "large", nil, client.InvokeOptions{})
-	wantFault(t, err, fault.Unavailable, "NodeMemory")
+	nodetest.WantFault(t, err, fault.Unavailable, "NodeMemory")
 }
 
 func TestNodeConcurrency(t *testing.T) {
@@ -96,13 +97,13 @@ func TestNodeConcurrency(t *testing.T) {
 	n.deploy(t, "python", "python", wire.Settings{})
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { n.call(t, "node", `{"do":"sleep","ms":1500}`) })
+		wg.Go(func() { n.Call(t, "node", `{"do":"sleep","ms":1500}`) })
 	}
-	eventually(t, "two calls run", func() bool { return n.busy(t, "node") == 2 })
+	nodetest.Eventually(t, "two calls run", func() bool { return n.Busy(t, "node") == 2 })
 	n.wantThrottled(t, "python", "NodeConcurrency")
 	wg.Wait()
-	n.want(t, "python", "1", "1")
-	eventually(t, "the throttled call is recorded", func() bool {
+	n.Want(t, "python", "1", "1")
+	nodetest.Eventually(t, "the throttled call is recorded", func() bool {
 		page, err := n.Invocations(t.Context(), "python", "", 10)
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/test/nodetest"
 )
 
 // get reads a page of the data plane.
@@ -34,15 +35,15 @@ func TestDrain(t *testing.T) {
 	if _, err := n.PutURL(t.Context(), "page", wire.URLSpec{}); err != nil {
 		t.Fatal(err)
 	}
-	n.want(t, "page", "{}", "5")
-	slow := zipped(t, "app.py", []byte("import time\ndef handler(event, context):\n    time.sleep(2)\n    return 'late'\n"))
-	if _, err := n.put(t.Context(), "page", slow, releases, client.PutOptions{}); err != nil {
+	n.Want(t, "page", "{}", "5")
+	slow := nodetest.Zipped(t, "app.py", []byte("import time\ndef handler(event, context):\n    time.sleep(2)\n    return 'late'\n"))
+	if _, err := n.Put(t.Context(), "page", slow, releases, client.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { n.want(t, "node", `{"do":"sleep","ms":2000}`, `{"do":"sleep","ms":2000}`) })
+	wg.Go(func() { n.Want(t, "node", `{"do":"sleep","ms":2000}`, `{"do":"sleep","ms":2000}`) })
 	wg.Go(func() {
-		status, body, err := get(n.gateway + "/fn/default/page/")
+		status, body, err := get(n.Gateway + "/fn/default/page/")
 		if status != http.StatusOK || body != "late" || err != nil {
 			t.Errorf("the page answered %d %q, %v", status, body, err)
 		}
@@ -51,24 +52,24 @@ func TestDrain(t *testing.T) {
 	go func() {
 		following <- n.FollowLogs(t.Context(), "node", client.LogQuery{}, func(wire.Line) error { return nil })
 	}()
-	eventually(t, "both calls run", func() bool { return n.busy(t, "node") == 1 && n.busy(t, "page") == 1 })
+	nodetest.Eventually(t, "both calls run", func() bool { return n.Busy(t, "node") == 1 && n.Busy(t, "page") == 1 })
 
 	kept := &http.Client{Transport: &http.Transport{}} // with a connection from before
-	resp, err := kept.Do(n.request(t, http.MethodGet, "/readyz", ""))
+	resp, err := kept.Do(n.Request(t.Context(), http.MethodGet, "/readyz", ""))
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("readiness: %v, %v", resp, err)
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	n.signal(syscall.SIGTERM)
+	n.Signal(syscall.SIGTERM)
 	select {
 	case err := <-following:
-		wantFault(t, err, fault.Unavailable, "Draining")
-	case <-time.After(endLimit):
+		nodetest.WantFault(t, err, fault.Unavailable, "Draining")
+	case <-time.After(nodetest.EndLimit):
 		t.Error("the log is followed although the node stops")
 	}
 	// Whoever comes now, on whatever connection, is refused.
-	if resp, err := kept.Do(n.request(t, http.MethodPost, "/v1/namespaces/default/functions/node/invocations", "1")); err == nil {
+	if resp, err := kept.Do(n.Request(t.Context(), http.MethodPost, "/v1/namespaces/default/functions/node/invocations", "1")); err == nil {
 		if resp.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("a stopping node answered %s", resp.Status)
 		}
@@ -78,10 +79,10 @@ func TestDrain(t *testing.T) {
 		t.Errorf("a stopping node: got %v, want Unavailable", err)
 	}
 	wg.Wait()
-	if code := n.end(); code != 0 {
+	if code := n.End(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	n.gone()
+	n.Gone()
 }
 
 func TestDrainTimeout(t *testing.T) {
@@ -98,22 +99,22 @@ func TestDrainTimeout(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "both calls run", func() bool { return n.busy(t, "node") == 1 && n.busy(t, "python") == 1 })
+	nodetest.Eventually(t, "both calls run", func() bool { return n.Busy(t, "node") == 1 && n.Busy(t, "python") == 1 })
 	began := time.Now()
-	n.signal(syscall.SIGTERM)
-	if code := n.end(); code != 0 {
+	n.Signal(syscall.SIGTERM)
+	if code := n.End(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if took := time.Since(began); took < time.Second || took > 50*time.Second {
 		t.Errorf("the node stopped after %s with a drain timeout of 1s", took)
 	}
 	wg.Wait()
-	n.gone()
-	if !strings.Contains(n.log.String(), "cut off") {
+	n.Gone()
+	if !strings.Contains(n.Log.String(), "cut off") {
 		t.Error("the node's log does not tell that calls were cut off")
 	}
-	n.start()
-	n.want(t, "python", "1", "1")
+	n.Start()
+	n.Want(t, "python", "1", "1")
 }
 
 // TestSecondSignal ends a node that would wait for a call.
@@ -127,17 +128,17 @@ func TestSecondSignal(t *testing.T) {
 			t.Error("the call outlived the node")
 		}
 	})
-	eventually(t, "the call runs", func() bool { return n.busy(t, "python") == 1 })
-	n.signal(syscall.SIGTERM)
-	eventually(t, "the node drains", func() bool { return strings.Contains(n.log.String(), "node is stopping") })
-	n.signal(syscall.SIGTERM)
-	if code := n.end(); code == 0 {
+	nodetest.Eventually(t, "the call runs", func() bool { return n.Busy(t, "python") == 1 })
+	n.Signal(syscall.SIGTERM)
+	nodetest.Eventually(t, "the node drains", func() bool { return strings.Contains(n.Log.String(), "node is stopping") })
+	n.Signal(syscall.SIGTERM)
+	if code := n.End(); code == 0 {
 		t.Error("exit code 0 after a second signal")
 	}
 	wg.Wait()
-	eventually(t, "no process is left", func() bool { return len(n.processes()) == 0 })
-	n.start()
-	n.want(t, "python", "1", "1")
+	nodetest.Eventually(t, "no process is left", func() bool { return len(n.Processes()) == 0 })
+	n.Start()
+	n.Want(t, "python", "1", "1")
 }
 
 // TestSignalWhileStarting stops and kills a node that does not serve yet.
@@ -145,27 +146,23 @@ func TestSignalWhileStarting(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
 	n.deploy(t, "python", "python", wire.Settings{})
-	n.stop()
+	n.Stop()
 	early := func(s syscall.Signal) int {
-		out := n.launch()
-		go func() {
-			_, _ = io.Copy(io.Discard, out)
-			n.wait()
-		}()
+		n.Launch()
 		time.Sleep(200*time.Millisecond + rand.N(400*time.Millisecond)) // anywhere in its start
-		n.signal(s)
-		return n.end()
+		n.Signal(s)
+		return n.End()
 	}
 	for range 3 {
 		// Before the process has a say, the signal ends it.
 		if code := early(syscall.SIGTERM); code != 0 && code != -1 {
-			t.Errorf("exit code %d, want 0: %s", code, n.log)
+			t.Errorf("exit code %d, want 0: %s", code, n.Log)
 		}
-		n.gone()
+		n.Gone()
 	}
 	for range 2 {
 		early(syscall.SIGKILL)
 	}
-	n.start()
-	n.want(t, "python", "1", "1")
+	n.Start()
+	n.Want(t, "python", "1", "1")
 }

@@ -12,14 +12,8 @@ import (
 	"mayfly.dev/mayfly/internal/api/native/client"
 	"mayfly.dev/mayfly/internal/api/native/wire"
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/test/nodetest"
 )
-
-// held is what a node without environments holds of the machine.
-type held struct{ goroutines, files, groups int }
-
-func (n *node) held() held {
-	return held{int(n.metric("go_goroutines")), int(n.metric("process_open_fds")), len(n.cgroups())}
-}
 
 // TestNothingIsLeftAfterAStorm calls functions that fail in every way while they
 // are changed and deleted, and compares what the node holds before and after.
@@ -42,17 +36,17 @@ func TestNothingIsLeftAfterAStorm(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		eventually(t, "all environments have ended", func() bool {
-			return n.metric("mayfly_environments_memory_bytes") == 0 && len(n.processes()) == 0
+		nodetest.Eventually(t, "all environments have ended", func() bool {
+			return n.Metric("mayfly_environments_memory_bytes") == 0 && len(n.Processes()) == 0
 		})
 		n.Client.Close()
 	}
 	deploy()
 	for _, w := range weather {
-		n.want(t, w.name, "1", "1")
+		n.Want(t, w.name, "1", "1")
 	}
 	calm()
-	before := n.held()
+	before := n.Held()
 
 	deploy()
 	deeds := map[string][]string{
@@ -90,17 +84,12 @@ func TestNothingIsLeftAfterAStorm(t *testing.T) {
 		t.Error("the storm was none")
 	}
 	calm()
-	var after held
-	eventually(t, "the node holds what it held before", func() bool {
-		after = n.held()
-		return after.goroutines <= before.goroutines+2 && after.files <= before.files+2 && after.groups <= before.groups
-	})
-	t.Logf("before %+v, after %+v", before, after)
+	n.Rested(before)
 	deploy()
 	for _, w := range weather {
-		n.want(t, w.name, "1", "1")
+		n.Want(t, w.name, "1", "1")
 	}
-	for line := range strings.Lines(n.log.String()) {
+	for line := range strings.Lines(n.Log.String()) {
 		if strings.Contains(line, "level=ERROR") {
 			t.Errorf("the node logged %s", line)
 		}
@@ -121,7 +110,7 @@ func (n *node) stir(t *testing.T, left *atomic.Int32) {
 			}
 		}
 		l := languages[language]
-		_, err := n.put(t.Context(), name, packed(t, l.program), wire.Settings{
+		_, err := n.Put(t.Context(), name, packed(t, l.program), wire.Settings{
 			Runtime: l.runtime, Handler: l.handler, TimeoutSeconds: 1, Env: map[string]string{"ROUND": strconv.Itoa(i)},
 		}, client.PutOptions{})
 		if err != nil {

@@ -1,4 +1,4 @@
-package node_test
+package nodetest
 
 import (
 	"bytes"
@@ -15,15 +15,15 @@ import (
 	"github.com/google/nftables"
 )
 
-// traces lists what there is of the node on the machine outside of its data
+// Traces lists what there is of the node on the machine outside of its data
 // directory.
-func (n *node) traces() []string {
-	n.t.Helper()
+func (n *Node) Traces() []string {
+	n.T.Helper()
 	sum := sha256.Sum256([]byte(n.id()))
 	tag := hex.EncodeToString(sum[:4])
 	var all []string
 	for _, find := range []func() []string{
-		n.cgroups, n.processes,
+		n.cgroups, n.Processes,
 		func() []string { return n.devices("mfy" + tag) },
 		func() []string { return n.tables("mayfly_" + tag) },
 		n.mounts, n.loops, n.temporary,
@@ -33,21 +33,21 @@ func (n *node) traces() []string {
 	return all
 }
 
-func (n *node) id() string {
-	n.t.Helper()
-	id, err := os.ReadFile(filepath.Join(n.dir, "node-id"))
+func (n *Node) id() string {
+	n.T.Helper()
+	id, err := os.ReadFile(filepath.Join(n.Dir, "node-id"))
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	return string(id)
 }
 
-// groupName is the name of the cgroup that holds those of the node's sandboxes.
-func (n *node) groupName() string { return "mayfly-" + n.id() }
+// GroupName is the name of the cgroup that holds those of the node's sandboxes.
+func (n *Node) GroupName() string { return "mayfly-" + n.id() }
 
 // cgroups lists the groups of the node's sandboxes, on all hierarchies.
-func (n *node) cgroups() (found []string) {
-	name := "/" + n.groupName()
+func (n *Node) cgroups() (found []string) {
+	name := "/" + n.GroupName()
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // other cgroups come and go
@@ -60,12 +60,12 @@ func (n *node) cgroups() (found []string) {
 	return found
 }
 
-// processes lists those that run under a user id of the node's sandboxes. One
+// Processes lists those that run under a user id of the node's sandboxes. One
 // that has ended and that nobody has waited for yet runs no more.
-func (n *node) processes() (found []string) {
+func (n *Node) Processes() (found []string) {
 	statuses, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, path := range statuses {
 		status, err := os.ReadFile(path)
@@ -83,10 +83,10 @@ func (n *node) processes() (found []string) {
 	return found
 }
 
-func (n *node) devices(prefix string) (found []string) {
+func (n *Node) devices(prefix string) (found []string) {
 	devices, err := net.Interfaces()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, d := range devices {
 		if strings.HasPrefix(d.Name, prefix) {
@@ -96,14 +96,14 @@ func (n *node) devices(prefix string) (found []string) {
 	return found
 }
 
-func (n *node) tables(prefix string) (found []string) {
+func (n *Node) tables(prefix string) (found []string) {
 	conn, err := nftables.New()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	tables, err := conn.ListTables()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, t := range tables {
 		if strings.HasPrefix(t.Name, prefix) {
@@ -113,13 +113,13 @@ func (n *node) tables(prefix string) (found []string) {
 	return found
 }
 
-func (n *node) mounts() (found []string) {
+func (n *Node) mounts() (found []string) {
 	info, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for line := range strings.Lines(string(info)) {
-		if strings.Contains(line, n.dir) {
+		if strings.Contains(line, n.Dir) {
 			found = append(found, "mount "+strings.TrimSpace(line))
 		}
 	}
@@ -127,23 +127,23 @@ func (n *node) mounts() (found []string) {
 }
 
 // loops lists the loop devices whose images are the node's.
-func (n *node) loops() (found []string) {
+func (n *Node) loops() (found []string) {
 	backing, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, path := range backing {
-		if image, err := os.ReadFile(path); err == nil && bytes.Contains(image, []byte(n.dir)) {
+		if image, err := os.ReadFile(path); err == nil && bytes.Contains(image, []byte(n.Dir)) {
 			found = append(found, "loop device of "+strings.TrimSpace(string(image)))
 		}
 	}
 	return found
 }
 
-func (n *node) temporary() (found []string) {
+func (n *Node) temporary() (found []string) {
 	entries, err := os.ReadDir(n.tmp)
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	for _, e := range entries {
 		found = append(found, "temporary file "+e.Name())
