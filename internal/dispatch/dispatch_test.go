@@ -18,6 +18,7 @@ import (
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/pool"
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -339,6 +340,68 @@ func TestAReplacedFunctionRunsItsNewRevision(t *testing.T) {
 			if got := n.lastRecord().Revision; got != revision {
 				t.Errorf("revision %s ran, want %s", got, revision)
 			}
+		}
+	})
+}
+
+// TestCallsTakenAheadOutliveTheirEnvironment has calls wait in an environment that
+// ends: each of them runs once, in another.
+func TestCallsTakenAheadOutliveTheirEnvironment(t *testing.T) {
+	ran := map[string]int{}
+	var mu sync.Mutex
+	w := &environmenttest.World{
+		Ahead: 8,
+		Handle: func(_ context.Context, inv *invocation.Invocation, _ func(string)) (*invocation.Result, error) {
+			mu.Lock()
+			ran[inv.ID]++
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			if inv.ID == "fatal" {
+				return nil, &runtimeapi.ExitError{Exit: sandbox.Exit{Code: 1}}
+			}
+			return &invocation.Result{Payload: inv.Payload}, nil
+		},
+	}
+	run(t, w, 10, func(t *testing.T, n *node) {
+		n.put("f", nil)
+		for range 10 { // by now it is known that calls are short
+			if _, err := n.Invoke(t.Context(), call("f")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		outcomes := make(chan string)
+		invoke := func(id string) {
+			inv := call("f")
+			inv.ID = id
+			result, err := n.Invoke(t.Context(), inv)
+			if err != nil {
+				outcomes <- id + " " + err.Error()
+				return
+			}
+			outcomes <- id + " " + result.ErrorType
+		}
+		go invoke("fatal")
+		synctest.Wait()
+		for _, id := range []string{"a", "b", "c"} {
+			go invoke(id)
+			synctest.Wait() // it is in the environment of the first now
+		}
+		got := map[string]bool{}
+		for range 4 {
+			got[<-outcomes] = true
+		}
+		for _, want := range []string{"fatal Runtime.ExitError", "a ", "b ", "c "} {
+			if !got[want] {
+				t.Errorf("outcomes %v, want %q among them", got, want)
+			}
+		}
+		for _, id := range []string{"fatal", "a", "b", "c"} {
+			if ran[id] != 1 {
+				t.Errorf("user code ran %s %d times", id, ran[id])
+			}
+		}
+		if created := w.Created.Load(); created != 2 {
+			t.Errorf("%d environments, want the one that ended and another", created)
 		}
 	})
 }

@@ -28,7 +28,8 @@ const (
 
 // gate lets starts begin: each takes a part of the node's memory and one of a few
 // turns. Where they are short, functions without any environment come first, then
-// the namespace that has the least memory.
+// the namespace that has the least memory, and in it the function that has the
+// least.
 type gate struct {
 	evict func() bool
 
@@ -44,15 +45,22 @@ type gate struct {
 	queue atomic.Int32 // how many wait, so that nobody else pays for them
 }
 
+// account is who has memory, guarded by gate.mu. The namespace "" is the node's
+// own.
+type account struct {
+	namespace string
+	held      int64
+}
+
 // claim is what a start needs.
 type claim struct {
-	namespace string
-	bytes     int64
-	first     bool // the version has no environment yet
-	since     time.Time
-	granted   bool          // guarded by gate.mu
-	wake      chan struct{} // has a value when the claim should look again
-	passed    sync.Once
+	account *account
+	bytes   int64
+	first   bool // the version has no environment yet
+	since   time.Time
+	granted bool          // guarded by gate.mu
+	wake    chan struct{} // has a value when the claim should look again
+	passed  sync.Once
 }
 
 func newGate(total int64, turns int, evict func() bool) *gate {
@@ -118,7 +126,8 @@ func (g *gate) admit() {
 		if a.first != b.first {
 			return map[bool]int{true: -1, false: 1}[a.first]
 		}
-		return cmp.Or(cmp.Compare(g.held[a.namespace], g.held[b.namespace]), a.since.Compare(b.since))
+		return cmp.Or(cmp.Compare(g.held[a.account.namespace], g.held[b.account.namespace]),
+			cmp.Compare(a.account.held, b.account.held), a.since.Compare(b.since))
 	})
 	for _, c := range g.waiting {
 		if g.turns == 0 {
@@ -128,8 +137,7 @@ func (g *gate) admit() {
 			c.granted = true
 			c.look()
 			g.turns--
-			g.free -= c.bytes
-			g.held[c.namespace] += c.bytes
+			g.hold(c.account, c.bytes)
 		} else if time.Since(c.since) > overtaken {
 			break
 		}
@@ -180,19 +188,48 @@ func (g *gate) pass(c *claim) {
 	})
 }
 
-// give gives back a claim's memory.
-func (g *gate) give(c *claim) { g.adjust(c.namespace, -c.bytes) }
+// hold moves memory to an account. g.mu is held.
+func (g *gate) hold(a *account, bytes int64) {
+	g.free -= bytes
+	a.held += bytes
+	if g.held[a.namespace] += bytes; g.held[a.namespace] == 0 {
+		delete(g.held, a.namespace)
+	}
+}
 
-// adjust takes more bytes for what runs already, or gives some back. "" is the
-// namespace of what belongs to none.
-func (g *gate) adjust(namespace string, bytes int64) {
+// give gives back a claim's memory.
+func (g *gate) give(c *claim) { g.adjust(c.account, -c.bytes) }
+
+// adjust takes more bytes for what runs already, or gives some back.
+func (g *gate) adjust(a *account, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.free -= bytes
-	if g.held[namespace] += bytes; g.held[namespace] == 0 {
-		delete(g.held, namespace)
-	}
+	g.hold(a, bytes)
 	g.admit()
+}
+
+// owes reports whether an environment of a, which has just ended a call, should
+// make room: a start has waited for long that has more right to the memory.
+func (g *gate) owes(a *account) bool {
+	if g.queue.Load() == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		return false
+	}
+	c := g.waiting[0]
+	switch own, others := g.held[a.namespace], g.held[c.account.namespace]; {
+	case c.account == a || time.Since(c.since) < overtaken || g.free+g.stopping-c.bytes >= g.reserve(c):
+		return false
+	case c.first:
+		return true
+	case c.account.namespace == a.namespace:
+		return c.account.held+c.bytes < a.held
+	default:
+		return others+c.bytes < own
+	}
 }
 
 // leaving says that bytes are about to be given back.
@@ -203,11 +240,11 @@ func (g *gate) leaving(bytes int64) {
 }
 
 // left gives back bytes that were announced by leaving.
-func (g *gate) left(namespace string, bytes int64) {
+func (g *gate) left(a *account, bytes int64) {
 	g.mu.Lock()
 	g.stopping -= bytes
 	g.mu.Unlock()
-	g.adjust(namespace, -bytes)
+	g.adjust(a, -bytes)
 }
 
 // nudge lets waiting starts look again: an environment that could make room has

@@ -21,6 +21,7 @@ type pool struct {
 	set     *Set
 	version *function.Version
 	habit   *habit
+	account account
 
 	mu      sync.Mutex
 	retired bool
@@ -31,7 +32,8 @@ type pool struct {
 	calls   int         // since there was last no environment
 	alarm   *time.Timer // set while calls wait for what no event may bring
 	armed   bool
-	retryAt time.Time // after a failed start that no call waited for
+	pause   time.Duration // until the alarm
+	retryAt time.Time     // after a failed start that no call waited for
 	backoff time.Duration
 
 	// What is known of calls and starts.
@@ -48,6 +50,7 @@ type member struct {
 	calls     int // that hold it
 	since     time.Time
 	charge    int64 // memory set aside for it
+	account   *account
 	priority  float64
 	gone      bool // it is not in the pool any more
 	reclaimed bool
@@ -58,7 +61,7 @@ type member struct {
 var ErrRetired = errors.New("the version was replaced")
 
 func newPool(s *Set, v *function.Version) *pool {
-	return &pool{set: s, version: v, habit: s.habitOf(v.Namespace, v.Function)}
+	return &pool{set: s, version: v, habit: s.habitOf(v.Namespace, v.Function), account: account{namespace: v.Namespace}}
 }
 
 // acquire returns an environment in which the caller may run one call.
@@ -130,6 +133,8 @@ func (p *pool) release(m *member, reusable bool, r *invocation.Record) {
 	case m.calls > 0:
 	case p.retired:
 		p.lose(m, invocation.ReasonUpdated)
+	case p.set.gate.owes(&p.account):
+		p.lose(m, invocation.ReasonEvicted)
 	default:
 		p.rest(m, now)
 	}

@@ -275,12 +275,12 @@ func (s *Set) stop(m *member) {
 	if !m.Retire() {
 		return // another has begun to
 	}
-	charge := m.charge
+	charge, account := m.charge, m.account
 	s.gate.leaving(charge)
 	s.background.Go(func() {
 		if err := m.Stop(context.WithoutCancel(s.ctx)); err != nil {
 			s.log.Error("an environment could not be destroyed", "environment", m.ID, "function", m.Version.Function, "err", err)
 		}
-		s.gate.left(m.Version.Namespace, charge)
+		s.gate.left(account, charge)
 	})
 }

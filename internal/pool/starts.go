@@ -10,8 +10,11 @@ import (
 )
 
 const (
+	// minBackoff and maxBackoff bound the rest after a failed start for no call.
 	minBackoff = time.Second
 	maxBackoff = time.Minute
+	// maxPause is how seldom a pool looks again at calls that wait for long.
+	maxPause = time.Second
 )
 
 // start is an environment on its way. It can be called off until its turn has
@@ -48,17 +51,22 @@ func (p *pool) scale(now time.Time) {
 }
 
 // watch looks again after a while if calls wait: what is known of a function may
-// have become wrong, so that nothing that was expected happens. p.mu is held.
+// have become wrong, so that nothing that was expected happens. It looks less and
+// less often while that helps nobody. p.mu is held.
 func (p *pool) watch() {
-	if len(p.waiters) == 0 || p.armed {
+	if len(p.waiters) == 0 {
+		p.pause = 0
 		return
 	}
-	p.armed = true
+	if p.armed {
+		return
+	}
+	p.armed, p.pause = true, min(max(2*p.pause, autoscaler.Patience), maxPause)
 	if p.alarm == nil {
-		p.alarm = time.AfterFunc(autoscaler.Patience, p.lookAgain)
+		p.alarm = time.AfterFunc(p.pause, p.lookAgain)
 		return
 	}
-	p.alarm.Reset(autoscaler.Patience)
+	p.alarm.Reset(p.pause)
 }
 
 func (p *pool) lookAgain() {
@@ -75,7 +83,7 @@ func (p *pool) lookAgain() {
 func (p *pool) begin(expected bool) bool {
 	ctx, cancel := context.WithCancel(p.set.ctx)
 	s := &start{cancel: cancel, expected: expected}
-	c := claim{namespace: p.version.Namespace, bytes: p.size(), first: len(p.busy)+len(p.idle)+len(p.starts) == 0}
+	c := claim{account: &p.account, bytes: p.size(), first: len(p.busy)+len(p.idle)+len(p.starts) == 0}
 	if !p.set.spawn(func() { p.run(ctx, s, &c) }) {
 		cancel()
 		return false
@@ -119,7 +127,7 @@ func (p *pool) run(ctx context.Context, s *start, c *claim) {
 		p.started(s, nil, err)
 		return
 	}
-	p.started(s, &member{Environment: env, charge: c.bytes}, nil)
+	p.started(s, &member{Environment: env, charge: c.bytes, account: c.account}, nil)
 }
 
 // started ends a start: its environment joins the pool; its error goes to the

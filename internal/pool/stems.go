@@ -25,7 +25,8 @@ const (
 // stems keeps a few runtimes started that belong to no function yet. One is
 // started at a time, in the background.
 type stems struct {
-	set *Set
+	set     *Set
+	account account
 
 	mu      sync.Mutex
 	kinds   map[language.Interpreter]*stemKind
@@ -64,7 +65,7 @@ func (s *stems) take(v *function.Version) *environment.Stem {
 	for len(k.ready) > 0 {
 		stem := k.ready[0]
 		k.ready = k.ready[1:]
-		s.set.gate.adjust("", -k.bytes)
+		s.set.gate.adjust(&s.account, -k.bytes)
 		if stem.Alive() {
 			return stem
 		}
@@ -168,7 +169,7 @@ func (s *stems) started(k *stemKind, stem *environment.Stem, err error, took tim
 		if k.bytes == 0 {
 			k.bytes = stem.MemoryBytes()
 		}
-		s.set.gate.adjust("", k.bytes)
+		s.set.gate.adjust(&s.account, k.bytes)
 		k.ready = append(k.ready, stem)
 	}
 }
@@ -184,7 +185,7 @@ func (s *stems) tick(now time.Time) {
 				alive = append(alive, stem)
 				continue
 			}
-			s.set.gate.adjust("", -k.bytes)
+			s.set.gate.adjust(&s.account, -k.bytes)
 			s.stop(stem)
 		}
 		clear(k.ready[len(alive):])
@@ -202,7 +203,7 @@ func (s *stems) evict() bool {
 			stem := k.ready[n-1]
 			k.ready = k.ready[:n-1]
 			k.retryAt = time.Now().Add(stemRetry) // not at once again
-			s.set.gate.adjust("", -k.bytes)
+			s.set.gate.adjust(&s.account, -k.bytes)
 			s.stop(stem)
 			return true
 		}
@@ -226,7 +227,7 @@ func (s *stems) close() {
 	s.closed = true
 	for _, k := range s.kinds {
 		for _, stem := range k.ready {
-			s.set.gate.adjust("", -k.bytes)
+			s.set.gate.adjust(&s.account, -k.bytes)
 			s.stop(stem)
 		}
 		k.ready = nil

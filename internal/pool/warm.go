@@ -97,7 +97,7 @@ func (p *pool) expect(w autoscaler.Windows, last, now time.Time) {
 // held.
 func (p *pool) charge(m *member, size int64) {
 	if m.charge != size && !m.gone {
-		p.set.gate.adjust(p.version.Namespace, size-m.charge)
+		p.set.gate.adjust(&p.account, size-m.charge)
 		m.charge = size
 	}
 }

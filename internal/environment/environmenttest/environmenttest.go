@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"mayfly.dev/mayfly/internal/environment"
+	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/language"
@@ -29,15 +31,23 @@ type World struct {
 	Handle func(ctx context.Context, inv *invocation.Invocation, say func(string)) (*invocation.Result, error)
 	// OOM makes sandboxes report that the kernel killed a process.
 	OOM atomic.Bool
-	// PIDs is how many processes sandboxes report.
-	PIDs atomic.Int64
+	// PIDs is how many processes sandboxes report, Memory how many bytes they use.
+	PIDs, Memory atomic.Int64
 	// Lines receives the log; nil: it is dropped.
 	Lines func(telemetry.Line)
 
+	// Ahead is how many invocations sessions take ahead.
+	Ahead int
+	// Stems lets runtimes start before their version is known.
+	Stems bool
+	// Bind is called when one is bound; nil: it succeeds.
+	Bind func() error
+
 	// Stuck is how many destructions fail.
 	Stuck atomic.Int64
-	// Created and Destroyed count sandboxes.
-	Created, Destroyed atomic.Int64
+	// Created and Destroyed count sandboxes; Bound those that were stems, Frozen
+	// those whose processes are stopped, Reclaimed the times that memory was.
+	Created, Destroyed, Bound, Frozen, Reclaimed atomic.Int64
 }
 
 // Factory returns a factory whose environments run the world's functions.
@@ -50,7 +60,9 @@ func (w *World) Factory() *environment.Factory {
 		Driver:   (*driver)(w),
 		Adapters: map[language.Family]runtimeapi.Adapter{language.Provided: (*adapter)(w)},
 		Resolve: func(runtime string) (language.Resolution, error) {
-			return language.Resolution{Runtime: runtime, Family: language.Provided}, nil
+			return language.Resolution{
+				Runtime: runtime, Family: language.Provided, Interpreter: language.Interpreter{Family: language.Provided},
+			}, nil
 		},
 		CodeDir:     func(context.Context, string) (string, error) { return "/code", nil },
 		Environ:     func(*function.Version, language.Interpreter, string) map[string]string { return nil },
@@ -94,20 +106,30 @@ func (d *driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if spec.Unbound && !d.Stems {
+		return nil, fault.New(fault.Unsupported, "Unbound", "the test's sandboxes can't be bound")
+	}
 	d.Created.Add(1)
 	return &box{world: (*World)(d), spec: spec, gone: make(chan struct{})}, nil
 }
 
 type box struct {
-	world *World
-	spec  sandbox.Spec
-	once  sync.Once
-	gone  chan struct{}
+	world  *World
+	spec   sandbox.Spec
+	frozen atomic.Bool
+	once   sync.Once
+	gone   chan struct{}
 }
+
+var (
+	_ sandbox.Binder  = (*box)(nil)
+	_ sandbox.Freezer = (*box)(nil)
+)
 
 var (
 	errNoProcess = errors.New("the test's sandbox runs no process")
 	errStuck     = errors.New("the test's sandbox is stuck")
+	errFrozen    = errors.New("the test's sandbox is frozen")
 )
 
 func (b *box) ID() string                                           { return b.spec.ID }
@@ -117,11 +139,40 @@ func (b *box) Start(context.Context, sandbox.Command) (sandbox.Process, error) {
 }
 
 func (b *box) Usage() (sandbox.Usage, error) {
-	u := sandbox.Usage{PeakMemoryBytes: 42 << 20, PIDs: int(b.world.PIDs.Load())}
+	u := sandbox.Usage{MemoryBytes: b.world.Memory.Load(), PeakMemoryBytes: 42 << 20, PIDs: int(b.world.PIDs.Load())}
 	if b.world.OOM.Load() {
 		u.OOMKills = 1
 	}
 	return u, nil
+}
+
+func (b *box) Bind(context.Context, sandbox.Binding) error {
+	if b.world.Bind != nil {
+		if err := b.world.Bind(); err != nil {
+			return err
+		}
+	}
+	b.world.Bound.Add(1)
+	return nil
+}
+
+func (b *box) Freeze(context.Context) error {
+	if b.frozen.CompareAndSwap(false, true) {
+		b.world.Frozen.Add(1)
+	}
+	return nil
+}
+
+func (b *box) Thaw() error {
+	if b.frozen.CompareAndSwap(true, false) {
+		b.world.Frozen.Add(-1)
+	}
+	return nil
+}
+
+func (b *box) Reclaim(context.Context) error {
+	b.world.Reclaimed.Add(1)
+	return nil
 }
 
 func (b *box) Destroy(context.Context) error {
@@ -129,6 +180,9 @@ func (b *box) Destroy(context.Context) error {
 		return errStuck
 	}
 	b.once.Do(func() {
+		if b.frozen.Load() {
+			b.world.Frozen.Add(-1)
+		}
 		b.world.Destroyed.Add(1)
 		close(b.gone)
 	})
@@ -137,16 +191,78 @@ func (b *box) Destroy(context.Context) error {
 
 type adapter World
 
+var _ runtimeapi.Stemmer = (*adapter)(nil)
+
 func (a *adapter) Mounts(language.Interpreter) []sandbox.Mount { return nil }
 
 func (a *adapter) Launch(_ context.Context, sb sandbox.Sandbox, l runtimeapi.Launch) (runtimeapi.Session, error) {
 	return &session{world: (*World)(a), box: sb.(*box), launch: l}, nil
 }
 
+func (a *adapter) Binds(*function.Version) bool { return a.Stems }
+
+func (a *adapter) LaunchStem(_ context.Context, sb sandbox.Sandbox, _ string, _ language.Interpreter) (runtimeapi.Stem, error) {
+	return &stem{world: (*World)(a), box: sb.(*box)}, nil
+}
+
+// stem is a runtime that serves nothing yet.
+type stem struct {
+	world *World
+	box   *box
+}
+
+func (s *stem) Ready(context.Context) error { return nil }
+
+func (s *stem) Bind(_ context.Context, l runtimeapi.Launch) (runtimeapi.Session, error) {
+	return &session{world: s.world, box: s.box, launch: l}, nil
+}
+
+func (s *stem) Done() <-chan struct{} { return s.box.gone }
+func (s *stem) Close() error          { return nil }
+
 type session struct {
 	world  *World
 	box    *box
 	launch runtimeapi.Launch
+
+	mu   sync.Mutex
+	line []chan struct{} // of the calls without an answer; closed when one may begin
+}
+
+var _ runtimeapi.Pipeliner = (*session)(nil)
+
+func (s *session) Ahead() int { return s.world.Ahead }
+
+func (s *session) InvokeInLine(ctx context.Context, inv *invocation.Invocation, begun func()) (*invocation.Result, error) {
+	turn := s.queue()
+	defer s.answered(turn)
+	select {
+	case <-turn:
+	case <-s.box.gone:
+		return nil, runtimeapi.ErrNotBegun
+	}
+	begun()
+	return s.Invoke(ctx, inv)
+}
+
+func (s *session) queue() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turn := make(chan struct{})
+	if s.line = append(s.line, turn); len(s.line) <= s.launch.Version.Slots() {
+		close(turn)
+	}
+	return turn
+}
+
+func (s *session) answered(turn chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.line, turn)
+	s.line = slices.Delete(s.line, i, i+1)
+	if next := s.launch.Version.Slots() - 1; i <= next && len(s.line) > next {
+		close(s.line[next])
+	}
 }
 
 func (s *session) Ready(ctx context.Context) error {
@@ -157,6 +273,9 @@ func (s *session) Ready(ctx context.Context) error {
 }
 
 func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
+	if s.box.frozen.Load() {
+		return nil, errFrozen
+	}
 	if s.world.Handle == nil {
 		return &invocation.Result{Payload: inv.Payload}, nil
 	}
