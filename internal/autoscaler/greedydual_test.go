@@ -25,7 +25,7 @@ func TestGreedyDualKeepsWhatIsWorthMost(t *testing.T) {
 
 func TestGreedyDualAgesWhatIsNotUsed(t *testing.T) {
 	var g autoscaler.GreedyDual
-	old := g.Priority(50, time.Second, 128*mib) // once used often
+	old := g.Priority(100_000, time.Second, 128*mib) // once used often
 	for range 100 {
 		g = g.Evicted(g.Priority(1, time.Second, 128*mib))
 	}

@@ -45,7 +45,11 @@ func TestHybridFollowsTheHistogram(t *testing.T) {
 		},
 		{
 			"called all the time", repeat(100, time.Second),
-			autoscaler.Windows{KeepAlive: 66 * time.Second, Basis: autoscaler.BasisHistogram},
+			autoscaler.Windows{KeepAlive: fallback, Basis: autoscaler.BasisHistogram},
+		},
+		{
+			"at random, a few times an hour", spread(10, 35),
+			autoscaler.Windows{KeepAlive: 38*time.Minute + 30*time.Second, Basis: autoscaler.BasisHistogram},
 		},
 		{
 			"bursts at long intervals", repeat(20, time.Second, time.Second, time.Second, 50*time.Minute),

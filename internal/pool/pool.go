@@ -29,7 +29,6 @@ type pool struct {
 	busy    []*member
 	waiters []*waiter // the one that came first is the first
 	starts  []*start
-	calls   int         // since there was last no environment
 	alarm   *time.Timer // set while calls wait for what no event may bring
 	armed   bool
 	pause   time.Duration // until the alarm
@@ -105,7 +104,6 @@ func (p *pool) lend(m *member, now time.Time) {
 		p.set.busy.Add(1)
 	}
 	m.calls++
-	p.calls++
 	m.reclaimed = false
 }
 
@@ -165,7 +163,7 @@ func (p *pool) next(now time.Time) {
 // rest lays a member aside. p.mu is held.
 func (p *pool) rest(m *member, now time.Time) {
 	m.since = now
-	m.priority = p.set.priority(p.calls, p.startTime.Value(), m.charge)
+	m.priority = p.set.priority(m.Calls(), p.startTime.Value(), m.charge)
 	p.idle = append(p.idle, m)
 	if len(p.busy) == 0 {
 		p.habit.ended(now)
@@ -182,9 +180,6 @@ func (p *pool) lose(m *member, reason string) {
 		return // the last of its calls ends it
 	}
 	p.set.stop(m)
-	if len(p.idle)+len(p.busy) == 0 {
-		p.calls = 0
-	}
 }
 
 // serve gives the calls that wait what has room for them. p.mu is held.

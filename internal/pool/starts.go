@@ -169,7 +169,7 @@ func (p *pool) joinMember(m *member, now time.Time) {
 		return
 	}
 	m.since = p.habit.idleSince(now)
-	m.priority = p.set.priority(p.calls, p.startTime.Value(), m.charge)
+	m.priority = p.set.priority(m.Calls(), p.startTime.Value(), m.charge)
 	p.idle = append(p.idle, m)
 	p.set.gate.nudge()
 }
