@@ -29,6 +29,7 @@ type stream struct {
 	cfg  *Config
 	r, w *os.File // w is nil after Begin
 	raw  syscall.RawConn
+	fd   int32 // of r
 
 	mu sync.Mutex
 	// partial is the beginning of a line whose end has not come yet; buf is
@@ -44,6 +45,9 @@ func newStream(name string, cfg *Config) (*stream, error) {
 	}
 	s := &stream{name: name, cfg: cfg, r: r, w: w, buf: make([]byte, 8<<10)}
 	if s.raw, err = r.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the pipe for %s: %w", name, err), s.close())
+	}
+	if err := s.raw.Control(func(fd uintptr) { s.fd = int32(fd) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the pipe for %s: %w", name, err), s.close())
 	}
 	// A script's "> /dev/stderr" opens the pipe anew, under the sandbox's uid.
@@ -74,8 +78,16 @@ func (s *stream) run() {
 	s.flush()
 }
 
-// drain hands over what is in the pipe, a last line without its end included.
-func (s *stream) drain() {
+// drain hands over what is in the pipe, if something is, and what the reader has
+// taken out of it, a last line without its end included.
+func (s *stream) drain(some bool) {
+	if some {
+		s.empty()
+	}
+	s.flush()
+}
+
+func (s *stream) empty() {
 	// Control does not wait for the reader, which sits in Read; the error says
 	// that the pipe is closed, and then nothing is left.
 	_ = s.raw.Control(func(fd uintptr) {
@@ -89,7 +101,6 @@ func (s *stream) drain() {
 			total += n
 		}
 	})
-	s.flush()
 }
 
 // readOnce reads what is there and emits its whole lines. n is zero when

@@ -1,11 +1,14 @@
 package shim_test
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/language"
+	"mayfly.dev/mayfly/internal/runtimeapi"
 )
 
 var hello = map[language.Family]spec{
@@ -32,6 +35,36 @@ func BenchmarkWarmInvoke(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkPipelined has eight callers at once of an environment that runs one
+// invocation after the other.
+func BenchmarkPipelined(b *testing.B) {
+	for family, s := range hello {
+		b.Run(string(family), func(b *testing.B) {
+			d := start(b, s)
+			inv := &invocation.Invocation{
+				ID: "0f3c3f1e-6f0c-4f5b-9d1b-2f6f3a0c9b11", ARN: "arn:aws:lambda:us-east-1:000000000000:function:hello",
+				Payload: []byte(`{"name":"world"}`), Deadline: time.Now().Add(time.Hour),
+			}
+			line := d.session.(runtimeapi.Pipeliner)
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var callers sync.WaitGroup
+			b.ResetTimer()
+			for range 8 {
+				callers.Go(func() {
+					for left.Add(-1) >= 0 {
+						if _, err := line.InvokeInLine(b.Context(), inv, func() {}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			callers.Wait()
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
@@ -48,12 +50,14 @@ func (s *session) kill() {
 // end; frames is closed when the reader of frames has returned.
 func (s *session) watch(frames <-chan struct{}) {
 	defer close(s.done)
+	defer s.line.stop()
 	if !s.awaitExit(frames) {
 		return
 	}
 	// A child that holds the socket would keep the reader waiting: what is queued
-	// is still read after this, then comes the end. An error: it is closed.
-	_ = s.conn.CloseRead()
+	// is still read after this, then comes the end.
+	s.link.shut(unix.SHUT_RD)
+	s.readToEnd()
 	<-frames
 	s.out.Drain()
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // The layout of a frame's header, all numbers big-endian:
@@ -55,59 +54,43 @@ type frame struct {
 	meta       []byte
 	payload    []byte
 	size       int
+	// kept says that nobody else will write to meta and payload; otherwise they
+	// are the decoder's until its next read.
+	kept bool
 }
 
 // tooLarge reports whether the payload was dropped for its size.
 func (f *frame) tooLarge() bool { return f.size > len(f.payload) }
 
-// appendHeader appends the header of a frame that a platform sends.
-func appendHeader(b []byte, kind uint8, invocation uint32, meta, payload int) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(meta+payload))
-	b = binary.BigEndian.AppendUint32(b, uint32(meta))
-	b = binary.BigEndian.AppendUint32(b, invocation)
-	return append(b, kind, 0, 0, 0)
+// own returns a payload that may be kept.
+func (f *frame) own() []byte {
+	if f.kept {
+		return f.payload
+	}
+	return append(make([]byte, 0, len(f.payload)), f.payload...)
 }
 
-// decoder reads the frames that a runtime sends. It never holds more than one
-// frame and bounds each by its type.
-type decoder struct {
-	r io.Reader
-	// maxPayload bounds the answers' payloads in bytes.
-	maxPayload int
-	header     [headerBytes]byte
+// putHeader writes the header of a frame that a platform sends.
+func putHeader(b []byte, kind uint8, invocation uint32, meta, payload int) {
+	binary.BigEndian.PutUint32(b[0:], uint32(meta+payload))
+	binary.BigEndian.PutUint32(b[4:], uint32(meta))
+	binary.BigEndian.PutUint32(b[8:], invocation)
+	binary.BigEndian.PutUint32(b[12:], uint32(kind)<<24)
 }
 
-// next reads one frame. It returns io.EOF at the end between two frames,
-// errProtocol for what no shim sends, and the reader's error otherwise. The
-// frame's slices are the caller's.
-func (d *decoder) next() (frame, error) {
-	if _, err := io.ReadFull(d.r, d.header[:]); err != nil {
-		return frame{}, err
+// parseHeader returns the frame that a header announces, and its bytes of meta.
+func parseHeader(header []byte) (f frame, meta int, err error) {
+	length := int64(binary.BigEndian.Uint32(header[0:]))
+	metaBytes := int64(binary.BigEndian.Uint32(header[4:]))
+	f = frame{invocation: binary.BigEndian.Uint32(header[8:]), kind: header[12], flags: header[13]}
+	if metaBytes > length || metaBytes > maxMetaBytes || header[14] != 0 || header[15] != 0 {
+		return f, 0, fmt.Errorf("%w: %d bytes of meta in %d bytes", errProtocol, metaBytes, length)
 	}
-	length := int64(binary.BigEndian.Uint32(d.header[0:]))
-	meta := int64(binary.BigEndian.Uint32(d.header[4:]))
-	f := frame{
-		invocation: binary.BigEndian.Uint32(d.header[8:]),
-		kind:       d.header[12],
-		flags:      d.header[13],
-	}
-	if err := d.check(&f, length, meta); err != nil {
-		return frame{}, err
-	}
-	f.size = int(length - meta)
-	if meta > 0 {
-		f.meta = make([]byte, meta)
-		if _, err := io.ReadFull(d.r, f.meta); err != nil {
-			return frame{}, unexpected(err)
-		}
-	}
-	return f, d.payload(&f)
+	f.size = int(length - metaBytes)
+	return f, int(metaBytes), f.check()
 }
 
-func (d *decoder) check(f *frame, length, meta int64) error {
-	if meta > length || meta > maxMetaBytes || d.header[14] != 0 || d.header[15] != 0 {
-		return fmt.Errorf("%w: %d bytes of meta in %d bytes", errProtocol, meta, length)
-	}
+func (f *frame) check() error {
 	known := uint8(0)
 	switch f.kind {
 	case frameStarted, frameReady, frameInitError, frameResult:
@@ -115,8 +98,8 @@ func (d *decoder) check(f *frame, length, meta int64) error {
 		known = flagFatal
 	case frameLog:
 		known = flagStderr
-		if length-meta > maxLogBytes {
-			return fmt.Errorf("%w: a log line of %d bytes", errProtocol, length-meta)
+		if f.size > maxLogBytes {
+			return fmt.Errorf("%w: a log line of %d bytes", errProtocol, f.size)
 		}
 	default:
 		return fmt.Errorf("%w: type %d", errProtocol, f.kind)
@@ -125,23 +108,4 @@ func (d *decoder) check(f *frame, length, meta int64) error {
 		return fmt.Errorf("%w: flags %#x of type %d", errProtocol, f.flags, f.kind)
 	}
 	return nil
-}
-
-// payload reads f.size bytes, or drops them if they are too many.
-func (d *decoder) payload(f *frame) error {
-	if f.size > d.maxPayload {
-		_, err := io.CopyN(io.Discard, d.r, int64(f.size))
-		return unexpected(err)
-	}
-	f.payload = make([]byte, f.size)
-	_, err := io.ReadFull(d.r, f.payload)
-	return unexpected(err)
-}
-
-// unexpected keeps an end inside a frame apart from an end between frames.
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

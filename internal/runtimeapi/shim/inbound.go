@@ -1,10 +1,8 @@
 package shim
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,34 +10,13 @@ import (
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
 
-// read handles frames until the runtime's end of the socket is closed. A runtime
-// that breaks the protocol is killed: user code wrote to a descriptor that is
-// not its own.
-func (s *session) read() {
-	d := decoder{r: bufio.NewReaderSize(s.conn, 32<<10), maxPayload: invocation.MaxResponseBytes}
-	for {
-		f, err := d.next()
-		if err == nil {
-			err = s.handle(&f)
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, errProtocol):
-			s.log.Warn("a runtime broke the shim protocol and is killed", "pid", s.process.PID(), "err", err)
-			s.kill()
-			return
-		default:
-			return // the end: the watcher says which
-		}
-	}
-}
-
 func (s *session) handle(f *frame) error {
 	switch f.kind {
 	case frameStarted:
 		s.hasStarted()
 		return nil
 	case frameReady:
+		s.drain()
 		s.initialized(nil)
 		return nil
 	case frameInitError:
@@ -66,7 +43,6 @@ func (s *session) hasStarted() {
 
 func (s *session) initialized(err error) {
 	s.readyOnce.Do(func() {
-		s.out.Drain()
 		s.readyErr = err
 		close(s.ready)
 	})
@@ -90,12 +66,13 @@ func (s *session) initFailed(f *frame) error {
 	if err != nil {
 		return err
 	}
+	s.drain()
 	if f.tooLarge() {
 		r := s.tooLarge(f)
 		s.initialized(&runtimeapi.InitError{Type: r.ErrorType, Payload: r.Payload})
 		return nil
 	}
-	s.initialized(&runtimeapi.InitError{Type: m.Type, Payload: f.payload})
+	s.initialized(&runtimeapi.InitError{Type: m.Type, Payload: f.own()})
 	return nil
 }
 
@@ -110,19 +87,22 @@ func (s *session) logged(f *frame) error {
 	if f.flags&flagStderr != 0 {
 		stream = "stderr"
 	}
-	s.mu.Lock()
-	c := s.pending[f.invocation]
-	s.mu.Unlock()
-	line := runtimeapi.Line{
-		Time:   time.UnixMicro(int64(binary.BigEndian.Uint64(f.meta))),
-		Stream: stream,
-		Text:   f.payload,
-	}
-	if c != nil {
-		line.RequestID = c.request
-	}
-	s.emit(line)
+	s.emit(runtimeapi.Line{
+		RequestID: s.line.of(f.invocation),
+		Time:      time.UnixMicro(int64(binary.BigEndian.Uint64(f.meta))),
+		Stream:    stream,
+		Text:      f.own(),
+	})
 	return nil
+}
+
+// drain hands over what is in the pipes: all that user code wrote before it sent
+// what was read last.
+func (s *session) drain() {
+	if !s.in.drained {
+		s.in.drained = true
+		s.out.Drain()
+	}
 }
 
 func (s *session) answered(f *frame) error {
@@ -136,21 +116,16 @@ func (s *session) answered(f *frame) error {
 			return err
 		}
 		a.result = &invocation.Result{
-			Payload: f.payload, ContentType: contentType, FunctionError: invocation.Unhandled, ErrorType: m.Type,
+			Payload: f.own(), ContentType: contentType, FunctionError: invocation.Unhandled, ErrorType: m.Type,
 		}
 	default:
-		a.result = &invocation.Result{Payload: f.payload, ContentType: contentType}
+		a.result = &invocation.Result{Payload: f.own(), ContentType: contentType}
 	}
-	s.mu.Lock()
-	c := s.pending[f.invocation]
-	s.mu.Unlock()
-	if c == nil {
-		return nil // nobody waits any more
-	}
-	select {
-	case c.answer <- a:
-	default: // a second answer to the same invocation counts for nothing
-	}
+	// Before anybody else is taken for the one who writes.
+	s.drain()
+	if c := s.line.settle(f.invocation, a.fatal); c != nil {
+		c.answer <- a
+	} // otherwise nobody waits for it: a second answer counts for nothing
 	return nil
 }
 

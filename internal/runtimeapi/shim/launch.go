@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 	"mayfly.dev/mayfly/internal/runtimeapi/output"
 	"mayfly.dev/mayfly/internal/sandbox"
@@ -62,7 +62,7 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 	s.begun = begun
 	s.bind(l)
 	s.start()
-	if err := s.write(ctx, frameInit, 0, meta, nil); err != nil && ctx.Err() != nil {
+	if err := s.write(ctx, frameInit, meta); err != nil && ctx.Err() != nil {
 		s.kill()
 		return nil, errors.Join(context.Cause(ctx), s.Close())
 	} // otherwise the runtime has ended already, and Ready says how
@@ -75,36 +75,34 @@ func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, environment strin
 	s := &session{
 		log: a.log.With("environment", environment), started: make(chan struct{}),
 		ready: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
-		pending: make(map[uint32]*call),
+		writing: make(chan struct{}, 1), line: line{slots: 1, alone: company},
 	}
-	conn, socket, err := socketPair()
+	s.in.short, s.in.turn = &a.short, make(chan struct{}, 1)
+	s.in.taken = true // by the session's goroutine, until the runtime is ready
+	s.in.turn <- struct{}{}
+	s.in.decoder = decoder{maxPayload: invocation.MaxResponseBytes, handle: s.handle}
+	s.in.idle = time.AfterFunc(time.Hour, s.lookIfIdle)
+	s.in.idle.Stop()
+	l, socket, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, socket.Close()) }() // the runtime has it by then
-	out, err := output.New(output.Config{Emit: s.emit, Request: s.current})
+	out, err := output.New(output.Config{Emit: s.emit, Request: s.line.current})
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(err, l.close())
 	}
-	s.conn, s.out = conn, out
+	s.link, s.out = l, out
 	cmd.Stdout, cmd.Stderr, cmd.Files = out.Stdout(), out.Stderr(), []*os.File{socket}
 	if s.process, err = sb.Start(ctx, cmd); err != nil {
-		return nil, errors.Join(err, out.Close(), conn.Close())
+		return nil, errors.Join(err, out.Close(), l.close())
 	}
 	return s, nil
 }
 
-// current returns the invocation that raw output belongs to.
-func (s *session) current() string {
-	if r := s.request.Load(); r != nil {
-		return *r
-	}
-	return ""
-}
-
 // socketPair returns our end of a stream socket and the runtime's, which is
 // blocking and closed on exec except where a process is given it.
-func socketPair() (*net.UnixConn, *os.File, error) {
+func socketPair() (*link, *os.File, error) {
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -115,17 +113,12 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "shim")
-	defer ours.Close() //nolint:errcheck // FileConn has made its own copy
-	conn, err := net.FileConn(ours)
+	theirs := os.NewFile(uintptr(fds[1]), "shim")
+	ours, err := newLink(fds[0])
 	if err != nil {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
-	unix, ok := conn.(*net.UnixConn)
-	if !ok {
-		return nil, nil, errors.Join(fmt.Errorf("socketpair is a %T", conn), conn.Close(), theirs.Close())
-	}
-	return unix, theirs, nil
+	return ours, theirs, nil
 }
 
 // environ returns variables in the form of a process's environment, sorted.

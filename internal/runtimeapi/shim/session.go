@@ -2,14 +2,14 @@ package shim
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
@@ -22,15 +22,12 @@ import (
 // when the process has ended.
 type session struct {
 	log     *slog.Logger
-	conn    *net.UnixConn
+	link    *link
 	process sandbox.Process
 	out     *output.Output
 
 	// launch is what the runtime is bound to; nil: it is a stem still.
 	launch atomic.Pointer[runtimeapi.Launch]
-
-	// request is the invocation that raw output is tagged with; nil: none.
-	request atomic.Pointer[string]
 
 	begun   time.Time     // of the launch; zero for a stem
 	took    time.Duration // to the start; final when started is closed
@@ -45,25 +42,18 @@ type session struct {
 	closed  sync.Once
 	running sync.WaitGroup
 
-	writing sync.Mutex // held for one frame; never together with mu
+	// writing is held for one frame: of capacity 1, so that one who waits for it
+	// sees the end of its time.
+	writing chan struct{}
 
-	mu      sync.Mutex
-	pending map[uint32]*call
-	last    uint32
+	line line
+	in   reading
 }
 
-// call is an invocation that waits for its answer.
-type call struct {
-	request string
-	answer  chan answer // of capacity 1: the reader never waits
-}
-
-type answer struct {
-	result *invocation.Result
-	fatal  bool
-}
-
-var _ runtimeapi.Session = (*session)(nil)
+var (
+	_ runtimeapi.Session   = (*session)(nil)
+	_ runtimeapi.Pipeliner = (*session)(nil)
+)
 
 func (s *session) start() {
 	frames := make(chan struct{})
@@ -98,47 +88,44 @@ func (s *session) Ready(ctx context.Context) error {
 	}
 }
 
-// Invoke implements [runtimeapi.Session]. It may be called from several
-// goroutines; today's shims answer one invocation after the other. When the
-// result is a failure that the runtime does not survive, Done is closed on
-// return.
+// Invoke implements [runtimeapi.Session]. When the result is a failure that the
+// runtime does not survive, Done is closed on return.
 func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
-	number, c := s.enter(inv.ID)
-	if s.send(ctx, number, inv) != nil {
-		return nil, s.abandoned(ctx)
+	return s.invoke(ctx, inv, nil)
+}
+
+// ahead is how many invocations a shim takes before their turn.
+const ahead = 8
+
+// Ahead implements [runtimeapi.Pipeliner].
+func (s *session) Ahead() int { return ahead }
+
+// InvokeInLine implements [runtimeapi.Pipeliner].
+func (s *session) InvokeInLine(ctx context.Context, inv *invocation.Invocation, begun func()) (*invocation.Result, error) {
+	return s.invoke(ctx, inv, begun)
+}
+
+func (s *session) invoke(ctx context.Context, inv *invocation.Invocation, begun func()) (*invocation.Result, error) {
+	c, err := s.send(ctx, inv, begun)
+	switch {
+	case errors.Is(err, errMeta):
+		return nil, err
+	case err != nil:
+		return nil, s.abandoned(ctx, c)
 	}
+	s.lead(ctx, c)
 	select {
 	case a := <-c.answer:
-		return s.finish(number, a), nil
+		return s.finish(c, a), nil
 	case <-s.done:
 		return s.lost(c)
 	case <-ctx.Done():
-		s.out.Drain()
-		return nil, context.Cause(ctx)
+		return nil, s.gaveUp(ctx, c)
 	}
 }
 
-func (s *session) enter(request string) (uint32, *call) {
-	c := &call{request: request, answer: make(chan answer, 1)}
-	s.request.Store(&c.request)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last++
-	s.pending[s.last] = c
-	return s.last, c
-}
-
-// finish hands over all that user code wrote before it answered: log frames
-// came before the answer, the pipes are emptied now.
-func (s *session) finish(number uint32, a answer) *invocation.Result {
-	s.out.Drain()
-	s.mu.Lock()
-	delete(s.pending, number)
-	idle := len(s.pending) == 0
-	s.mu.Unlock()
-	if idle {
-		s.request.Store(nil)
-	}
+func (s *session) finish(c *call, a answer) *invocation.Result {
+	answers.Put(c.answer)
 	if a.fatal {
 		s.awaitEnd()
 	}
@@ -151,62 +138,124 @@ func (s *session) lost(c *call) (*invocation.Result, error) {
 	case a := <-c.answer:
 		return a.result, nil
 	default:
-		return nil, s.ended()
 	}
+	return nil, s.unanswered(c)
+}
+
+// unanswered says why c gets no answer when done is closed.
+func (s *session) unanswered(c *call) error {
+	if running, _ := s.line.began(c); !running && c.begun != nil {
+		return runtimeapi.ErrNotBegun
+	}
+	return s.ended()
+}
+
+// gaveUp ends the wait for an answer. The conversation is over: calls that were
+// behind c in line must not begin, and c must not if it has not.
+func (s *session) gaveUp(ctx context.Context, c *call) error {
+	running, others := s.line.began(c)
+	if others {
+		s.kill()
+	}
+	if running {
+		s.out.Drain()
+		return context.Cause(ctx)
+	}
+	<-s.done // by now all is known that the runtime began
+	if running, _ := s.line.began(c); running || c.begun == nil {
+		return context.Cause(ctx)
+	}
+	return runtimeapi.ErrNotBegun
 }
 
 // abandoned turns a failed write into what happened: the deadline, or the end of
 // the runtime or of the session.
-func (s *session) abandoned(ctx context.Context) error {
+func (s *session) abandoned(ctx context.Context, c *call) error {
 	select {
 	case <-s.done: // the write failed because nobody reads any more
+		return s.unanswered(c)
+	case <-ctx.Done():
+		return s.gaveUp(ctx, c)
+	}
+}
+
+// outboxes are where frames are put together.
+var outboxes = sync.Pool{New: func() any { return new(make([]byte, 0, 4<<10)) }}
+
+// maxCopied is up to what size a payload is copied, to be written at once with
+// what comes before it.
+const maxCopied = 32 << 10
+
+// errMeta says that an invocation's context has no room in a frame.
+var errMeta = errors.New("the invocation's context is too large")
+
+// send gives an invocation its place in the line and writes its frame.
+func (s *session) send(ctx context.Context, inv *invocation.Invocation, begun func()) (*call, error) {
+	buf := outboxes.Get().(*[]byte) // nothing else is in the pool
+	defer outboxes.Put(buf)
+	head := appendMeta((*buf)[:headerBytes], inv)
+	meta, payload := len(head)-headerBytes, inv.Payload
+	if meta > maxMetaBytes {
+		return nil, errMeta
+	}
+	if len(payload) <= maxCopied {
+		head, payload = append(head, payload...), nil
+	}
+	*buf = head[:0]
+	// Frames go out in the order of the line.
+	locked := s.lock(ctx)
+	c := s.line.enter(inv.ID, begun)
+	if locked != nil {
+		return c, locked
+	}
+	defer s.unlock()
+	putHeader(head, frameInvoke, c.number, meta, len(inv.Payload))
+	return c, s.put(ctx, head, payload)
+}
+
+// write sends one frame that is no invocation's.
+func (s *session) write(ctx context.Context, kind uint8, meta []byte) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	head := append(make([]byte, headerBytes, headerBytes+len(meta)), meta...)
+	putHeader(head, kind, 0, len(meta), 0)
+	return s.put(ctx, head, nil)
+}
+
+// lock takes the right to write.
+func (s *session) lock(ctx context.Context) error {
+	select {
+	case s.writing <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.writing <- struct{}{}:
+		return nil
+	case <-s.done:
 		return s.ended()
 	case <-ctx.Done():
-		s.out.Drain()
 		return context.Cause(ctx)
 	}
 }
 
-// invokeMeta is the meta of an invoke frame.
-type invokeMeta struct {
-	RequestID       string `json:"requestId"`
-	DeadlineMillis  int64  `json:"deadline"`
-	ARN             string `json:"arn"`
-	TraceID         string `json:"traceId,omitempty"`
-	ClientContext   string `json:"clientContext,omitempty"`
-	CognitoIdentity string `json:"cognitoIdentity,omitempty"`
-}
+func (s *session) unlock() { <-s.writing }
 
-func (s *session) send(ctx context.Context, number uint32, inv *invocation.Invocation) error {
-	meta, err := json.Marshal(invokeMeta{
-		RequestID:       inv.ID,
-		DeadlineMillis:  inv.Deadline.UnixMilli(),
-		ARN:             inv.ARN,
-		TraceID:         inv.TraceID,
-		ClientContext:   string(inv.ClientContext),
-		CognitoIdentity: string(inv.CognitoIdentity),
-	})
-	if err != nil {
-		return fmt.Errorf("encode the invocation: %w", err)
+// put writes a frame in two parts. A cancelled write may leave half a frame
+// behind, after which the session can only be closed.
+func (s *session) put(ctx context.Context, head, payload []byte) error {
+	n, err := s.link.write(head)
+	if err != nil || n == len(head) && len(payload) == 0 {
+		return err
 	}
-	return s.write(ctx, frameInvoke, number, meta, inv.Payload)
-}
-
-// write sends one frame. A cancelled write may leave half a frame behind, after
-// which the session can only be closed.
-func (s *session) write(ctx context.Context, kind uint8, number uint32, meta, payload []byte) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		// The deadline in the past wakes a write that waits for the runtime.
-		_ = s.conn.SetWriteDeadline(time.Unix(1, 0))
-	})
-	defer stop()
-	head := make([]byte, 0, headerBytes+len(meta))
-	head = appendHeader(head, kind, number, len(meta), len(payload))
-	frame := net.Buffers{append(head, meta...), payload}
-	_, err := frame.WriteTo(s.conn)
-	return err
+	// Somebody must read meanwhile: the runtime may wait until it can write.
+	s.takeOver()
+	if err := s.link.writeAll(ctx, head[n:]); err != nil {
+		return err
+	}
+	return s.link.writeAll(ctx, payload)
 }
 
 // Started implements [runtimeapi.Session].
@@ -223,13 +272,21 @@ func (s *session) Started() time.Duration {
 func (s *session) Done() <-chan struct{} { return s.done }
 
 // Close implements [runtimeapi.Session]. A shim whose socket closes ends by
-// itself.
+// itself, unless calls are in line that it must not begin.
 func (s *session) Close() error {
 	var err error
 	s.closed.Do(func() {
+		if _, others := s.line.began(nil); others {
+			s.kill()
+			if s.exited(fatalGrace) {
+				<-s.done // all is read by then that tells which calls had begun
+			}
+		}
 		close(s.closing)
-		err = errors.Join(s.conn.Close(), s.out.Close())
+		s.link.shut(unix.SHUT_RDWR)
+		err = s.out.Close()
 	})
 	s.running.Wait()
-	return err
+	s.in.idle.Stop()
+	return errors.Join(err, s.link.close())
 }

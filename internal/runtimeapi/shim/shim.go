@@ -7,8 +7,9 @@
 //
 // Everything that comes from the other end is foreign: frames are bounded, and
 // a runtime that sends anything else is killed. An [Adapter] is safe for
-// concurrent use. A session owns four goroutines, which end with Close. Its
-// locks are never held together.
+// concurrent use. A session owns four goroutines, which end with Close, and its
+// callers read answers for themselves when they can: see reading. Its locks are
+// never held together.
 package shim
 
 import (
@@ -38,6 +39,8 @@ type Config struct {
 type Adapter struct {
 	dir string // holds the shims' files of this build
 	log *slog.Logger
+
+	short shortWaits
 }
 
 var _ runtimeapi.Adapter = (*Adapter)(nil)

@@ -74,10 +74,15 @@ func (st *stem) Bind(ctx context.Context, l runtimeapi.Launch) (runtimeapi.Sessi
 		return nil, context.Cause(ctx)
 	}
 	st.s.bind(l)
-	if err := st.s.write(ctx, frameInit, 0, meta, nil); err != nil {
-		return nil, st.s.abandoned(ctx)
+	if st.s.write(ctx, frameInit, meta) == nil {
+		return st.s, nil
 	}
-	return st.s, nil
+	select {
+	case <-st.s.done: // nobody reads any more
+		return nil, st.s.ended()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // Done implements [runtimeapi.Stem].
