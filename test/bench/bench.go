@@ -12,7 +12,7 @@ import (
 	"mayfly.dev/mayfly/internal/language"
 )
 
-//go:embed testdata/index.js testdata/app.py testdata/server.js testdata/loop.js testdata/loop.py testdata/static.c
+//go:embed testdata/index.js testdata/app.py testdata/server.js testdata/hello.js testdata/hello.py testdata/heavy.py testdata/loop.js testdata/loop.py testdata/static.c
 var programs embed.FS
 
 // bench is one run and what its sections share.

@@ -52,7 +52,7 @@ type direct struct {
 func startDirect(ctx context.Context, program string, args ...string) (*direct, error) {
 	running, cancel := context.WithCancel(ctx)
 	s := &direct{cmd: exec.CommandContext(running, program, args...), cancel: cancel} //nolint:gosec // this program and interpreters that were found
-	if _, err := s.cmd.StdinPipe(); err != nil { // which ends with us
+	if _, err := s.cmd.StdinPipe(); err != nil {                                      // which ends with us
 		cancel()
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (b *bench) kinds(mark string) ([]kind, error) {
 				return nil, err
 			}
 		}
-		if list[i].zip, err = pack(path.Base(name), content, mark); err != nil {
+		if list[i].zip, err = pack(map[string][]byte{path.Base(name): content}, mark); err != nil {
 			return nil, err
 		}
 		list[i].settings.MemoryMB = memoryMB
@@ -56,23 +56,25 @@ func (b *bench) kinds(mark string) ([]kind, error) {
 	return list, nil
 }
 
-// pack makes a zip of one executable file.
-func pack(name string, content []byte, mark string) ([]byte, error) {
+// pack makes a zip of executable files.
+func pack(files map[string][]byte, mark string) ([]byte, error) {
 	var buffer bytes.Buffer
 	w := zip.NewWriter(&buffer)
-	header := &zip.FileHeader{Name: name, Method: zip.Deflate}
-	header.SetMode(0o755)
-	f, err := w.CreateHeader(header)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := f.Write(content); err != nil {
-		return nil, err
+	for name, content := range files {
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		header.SetMode(0o755)
+		f, err := w.CreateHeader(header)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := f.Write(content); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.SetComment(mark); err != nil {
 		return nil, err
 	}
-	err = w.Close()
+	err := w.Close()
 	return buffer.Bytes(), err
 }
 
@@ -118,19 +120,6 @@ func (n *node) call(ctx context.Context, name string) (*client.Result, error) {
 		return nil, fmt.Errorf("the function %s failed: %s", name, res.Payload)
 	}
 	return res, nil
-}
-
-// record waits for what the node kept of a call.
-func (n *node) record(ctx context.Context, requestID string) (r wire.Record, err error) {
-	for range 100 {
-		if r, err = n.Invocation(ctx, requestID); err == nil {
-			return r, nil
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return r, err
-		}
-	}
-	return r, err
 }
 
 // gone waits until a function has no environment left.

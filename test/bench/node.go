@@ -39,7 +39,8 @@ type node struct {
 
 // startNode runs a node on dir and waits until it serves. Its memory for functions
 // has room for as many environments as there are connections, whatever the machine.
-func startNode(ctx context.Context, binary, dir string) (n *node, err error) {
+// env adds to its environment, such as MAYFLY_ keys.
+func startNode(ctx context.Context, binary, dir string, env ...string) (n *node, err error) {
 	control, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func startNode(ctx context.Context, binary, dir string) (n *node, err error) {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n.cancel = cancel
 	n.cmd = exec.CommandContext(running, binary, "up", "--data-dir", dir, "--control", control, "--gateway", n.gateway)
-	n.cmd.Env = append(os.Environ(), "MAYFLY_MEMORY=96GiB", "MAYFLY_LOG_LEVEL=warn")
+	n.cmd.Env = append(append(os.Environ(), "MAYFLY_MEMORY=96GiB", "MAYFLY_LOG_LEVEL=warn"), env...)
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
 	// An interrupt of the run is not the node's: its second signal ends it at once.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -40,8 +40,11 @@ func (t *Table) row(name string, values map[string]float64) {
 	t.Rows = append(t.Rows, Row{Name: name, Values: values})
 }
 
-// markdown writes the table.
+// markdown writes the table, unless it has no row.
 func (t *Table) markdown(w io.Writer) {
+	if len(t.Rows) == 0 {
+		return
+	}
 	fmt.Fprintf(w, "\n%s\n\n| |", t.Title)
 	for _, c := range t.Columns {
 		name := c.Name
@@ -66,6 +69,12 @@ func (t *Table) markdown(w io.Writer) {
 
 func format(v float64, unit string) string {
 	switch unit {
+	case "µs":
+		digits := 0
+		if v < 10 {
+			digits = 1
+		}
+		return strconv.FormatFloat(v, 'f', digits, 64)
 	case "ms", "MB":
 		digits := 2
 		if v >= 100 {

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/function"
@@ -54,14 +58,47 @@ func (b *bench) sandbox(ctx context.Context) (_ *Table, err error) {
 			spec.Mounts = []sandbox.Mount{p.mount}
 		}
 		cmd := sandbox.Command{Path: p.path, Args: append([]string{p.path}, p.args...), Env: environment}
-		times, err := interleave(ctx, b.rounds(40), bare(outside, p.args...), sandboxed(driver, spec, cmd))
+		times, err := interleave(ctx, b.rounds(40), bare(outside, p.args...), sandboxed(driver, spec, cmd, refillSandboxes))
 		if err != nil {
 			return nil, err
 		}
 		x, y := milliseconds(median(times[0])), milliseconds(median(times[1]))
 		t.row(p.name, map[string]float64{"bare": x, "sandboxed": y, "over": y - x, "ratio": y / x})
+		if p.mount.Source == b.static {
+			b.atMost("sandbox-over", "sandboxed process against bare process, first byte", "ms", y-x, 2)
+			rate, err := b.sandboxRate(ctx, sandboxed(driver, spec, cmd, 0))
+			if err != nil {
+				return nil, err
+			}
+			b.atLeast("sandbox-rate", "sandboxes made, used and destroyed one after the other on each processor", "/s", rate, 200)
+		}
 	}
 	return t, nil
+}
+
+// sandboxRate makes sandboxes, one at a time on each processor, and returns how
+// many are there and gone again in a second.
+func (b *bench) sandboxRate(ctx context.Context, one contestant) (float64, error) {
+	span := 3 * time.Second
+	if b.quick {
+		span = time.Second
+	}
+	var made atomic.Int64
+	begun := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	for range runtime.NumCPU() {
+		group.Go(func() error {
+			for time.Since(begun) < span {
+				if _, err := one(ctx); err != nil {
+					return err
+				}
+				made.Add(1)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return float64(made.Load()) / time.Since(begun).Seconds(), err
 }
 
 // driver opens the sandbox driver as a node does. The closer is never nil.
@@ -99,17 +136,19 @@ func (b *bench) driver(ctx context.Context) (d *linux.Driver, closeAll func() er
 	return d, closeAll, d.Sweep(ctx)
 }
 
+// refillSandboxes is how long the driver has between two starts to make again what
+// it keeps ready, as it has on a node unless starts come faster than that.
+const refillSandboxes = 20 * time.Millisecond
+
 // sandboxed is the contestant that makes a sandbox and runs cmd in it.
-func sandboxed(d sandbox.Driver, spec sandbox.Spec, cmd sandbox.Command) contestant {
-	n := 0
+func sandboxed(d sandbox.Driver, spec sandbox.Spec, cmd sandbox.Command, rest time.Duration) contestant {
+	var made atomic.Int64
 	return func(ctx context.Context) (took time.Duration, err error) {
-		// What the driver keeps ready is made again between two starts, as it is on
-		// a node unless starts come faster than that.
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause(ctx, rest); err != nil {
 			return 0, err
 		}
-		n++
-		spec.ID = fmt.Sprintf("bench-%d", n)
+		spec, cmd := spec, cmd
+		spec.ID = fmt.Sprintf("bench-%d", made.Add(1))
 		var sb sandbox.Sandbox
 		took, err = firstByte(func(stdout *os.File) (err error) {
 			if sb, err = d.Create(ctx, spec); err != nil {
