@@ -141,7 +141,10 @@ func (f *fresh) renew(ctx context.Context) error {
 
 func (f *fresh) row(t *Table, name string, bare, call time.Duration) {
 	x, y := milliseconds(bare), milliseconds(call)
-	values := map[string]float64{"bare": x, "call": y, "over": y - x, "ratio": y / x, "calls with a stem": f.bound()}
+	values := map[string]float64{"bare": x, "call": y, "over": y - x, "ratio": y / x}
+	if f.settings.Runtime != goRuntime {
+		values["calls with a stem"] = f.bound()
+	}
 	phaseValues(values, f.phases[1:], 0.5)
 	t.row(name, values)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -77,9 +78,9 @@ func format(v float64, unit string) string {
 		return strconv.FormatFloat(v, 'f', digits, 64)
 	case "ms", "MB":
 		digits := 2
-		if v >= 100 {
+		if math.Abs(v) >= 100 {
 			digits = 0
-		} else if v >= 10 {
+		} else if math.Abs(v) >= 10 {
 			digits = 1
 		}
 		return strconv.FormatFloat(v, 'f', digits, 64)
