@@ -16,9 +16,9 @@ const (
 	reservedLimit
 )
 
-// crowded is the part of the node's concurrency from which on a function gets no
-// more than its share of it.
-const crowded = 0.9
+// crowdedParts is the part of the node's concurrency that is left to functions which
+// have less than their share of it.
+const crowdedParts = 10
 
 // enter counts a call that is about to run, unless a limit is reached.
 func (s *Set) enter(h *habit) limit {
@@ -31,7 +31,7 @@ func (s *Set) enter(h *habit) limit {
 		s.undo(h)
 		return reservedLimit
 	}
-	if most > 0 && (n > most || float64(n) > crowded*float64(most) && own > max(1, most/(s.active.Load()+1))) {
+	if most > 0 && (n > most || n > most-most/crowdedParts && own > max(1, most/(s.active.Load()+1))) {
 		s.undo(h)
 		return nodeLimit
 	}

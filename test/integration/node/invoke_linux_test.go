@@ -364,12 +364,12 @@ func (n *node) testIdleTimeout(t *testing.T) {
 
 func (n *node) testReservedConcurrency(t *testing.T) {
 	t.Parallel()
-	n.deploy(t, "reserved", "node", wire.Settings{})
+	n.deploy(t, "reserved", "node", wire.Settings{QueueTimeoutSeconds: 0.1, TimeoutSeconds: 10})
 	if err := n.PutConcurrency(t.Context(), "reserved", 1); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { n.Call(t, "reserved", `{"do":"sleep","ms":1000}`) })
+	wg.Go(func() { n.Call(t, "reserved", `{"do":"sleep","ms":2500}`) })
 	nodetest.Eventually(t, "the one call runs", func() bool { return n.Busy(t, "reserved") == 1 })
 	n.wantThrottled(t, "reserved", "ReservedConcurrency")
 	wg.Wait()

@@ -93,11 +93,11 @@ func TestMemoryBoundsEnvironments(t *testing.T) {
 func TestNodeConcurrency(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "--max-concurrency", "2")
-	n.deploy(t, "node", "node", wire.Settings{})
-	n.deploy(t, "python", "python", wire.Settings{})
+	n.deploy(t, "node", "node", wire.Settings{TimeoutSeconds: 10})
+	n.deploy(t, "python", "python", wire.Settings{QueueTimeoutSeconds: 0.1, TimeoutSeconds: 10})
 	var wg sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { n.Call(t, "node", `{"do":"sleep","ms":1500}`) })
+		wg.Go(func() { n.Call(t, "node", `{"do":"sleep","ms":2500}`) })
 	}
 	nodetest.Eventually(t, "two calls run", func() bool { return n.Busy(t, "node") == 2 })
 	n.wantThrottled(t, "python", "NodeConcurrency")
