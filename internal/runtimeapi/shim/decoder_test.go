@@ -13,8 +13,7 @@ import (
 // raw returns a frame as a shim sends it.
 func raw(kind, flags uint8, invocation uint32, meta, payload string) string {
 	b := make([]byte, headerBytes)
-	putHeader(b, kind, invocation, len(meta), len(payload))
-	b[13] = flags
+	putHeader(b, kind, flags, invocation, len(meta), len(payload))
 	return string(b) + meta + payload
 }
 

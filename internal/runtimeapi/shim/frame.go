@@ -34,6 +34,7 @@ const (
 const (
 	flagStderr = 1 << 0 // of a log frame: the line belongs to standard error
 	flagFatal  = 1 << 0 // of an error frame: the runtime ends after it
+	flagWaits  = 1 << 0 // of an invoke frame: others are before it, its time begins later
 
 	// maxMetaBytes bounds the meta part of every frame.
 	maxMetaBytes = 64 << 10
@@ -71,11 +72,11 @@ func (f *frame) own() []byte {
 }
 
 // putHeader writes the header of a frame that a platform sends.
-func putHeader(b []byte, kind uint8, invocation uint32, meta, payload int) {
+func putHeader(b []byte, kind, flags uint8, invocation uint32, meta, payload int) {
 	binary.BigEndian.PutUint32(b[0:], uint32(meta+payload))
 	binary.BigEndian.PutUint32(b[4:], uint32(meta))
 	binary.BigEndian.PutUint32(b[8:], invocation)
-	binary.BigEndian.PutUint32(b[12:], uint32(kind)<<24)
+	binary.BigEndian.PutUint32(b[12:], uint32(kind)<<24|uint32(flags)<<16)
 }
 
 // parseHeader returns the frame that a header announces, and its bytes of meta.

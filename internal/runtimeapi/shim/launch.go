@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,12 +29,24 @@ type initFrame struct {
 	// TimeoutMillis is how long an invocation may take that waited in the
 	// runtime for its turn: its deadline was reckoned too early.
 	TimeoutMillis int64 `json:"timeout"`
+	// Concurrency is how many invocations the runtime runs at once.
+	Concurrency int `json:"concurrency"`
 }
 
+// maxConcurrency names the variable that tells user code that it is called
+// several times at once.
+const maxConcurrency = "AWS_LAMBDA_MAX_CONCURRENCY"
+
 func initMeta(l runtimeapi.Launch, at whereabouts) ([]byte, error) {
+	env := at.env(l.Env)
+	slots := l.Version.Slots()
+	if slots > 1 {
+		env = maps.Clone(env)
+		env[maxConcurrency] = strconv.Itoa(slots)
+	}
 	meta, err := json.Marshal(initFrame{
-		Handler: l.Version.Handler, TaskRoot: at.path(taskDir), OptRoot: at.path(optDir), Env: at.env(l.Env),
-		TimeoutMillis: l.Version.Timeout.Milliseconds(),
+		Handler: l.Version.Handler, TaskRoot: at.path(taskDir), OptRoot: at.path(optDir), Env: env,
+		TimeoutMillis: l.Version.Timeout.Milliseconds(), Concurrency: slots,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the init frame: %w", err)

@@ -94,6 +94,13 @@ func (l *line) advance() {
 	}
 }
 
+// open says how many calls the runtime runs at once.
+func (l *line) open(slots int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slots = slots
+}
+
 // stop says that the runtime begins nothing any more.
 func (l *line) stop() {
 	l.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,20 +60,24 @@ func (l *inLine) hasBegun(number int) bool {
 // blocking answers its number, after the file "go" is there; or ends otherwise.
 var blocking = map[language.Family]spec{
 	language.Node: nodeFile(`const fs = require("fs");
-		exports.handler = async (e) => {
+		exports.handler = async (e, context) => {
+			const time = context.getRemainingTimeInMillis() > 1000;
 			console.log("begun " + e.n);
 			while (!fs.existsSync(process.env.LAMBDA_TASK_ROOT + "/go")) await new Promise((r) => setTimeout(r, 2));
 			if (e.exit) process.exit(3);
 			if (e.throw) await new Promise(() => setTimeout(() => { throw new Error("boom") }));
-			return e.n }`),
+			console.log("ends " + e.n);
+			return { n: e.n, time } }`),
 	language.Python: pythonFile(`import os, time
 def handler(e, context):
+    left = context.get_remaining_time_in_millis() > 1000
     print("begun", e["n"])
     while not os.path.exists(os.environ["LAMBDA_TASK_ROOT"] + "/go"):
         time.sleep(0.002)
     if e.get("exit"):
         os._exit(3)
-    return e["n"]
+    print("ends", e["n"])
+    return {"n": e["n"], "time": left}
 `),
 }
 
@@ -100,7 +103,10 @@ func TestCallsInLineBeginOneAfterTheOther(t *testing.T) {
 			}
 			l.d.goOn()
 			for i, end := range l.ends {
-				if got, want := (<-end).Error(), "answer "+strconv.Itoa(i); got != want {
+				// The deadline that a call came with has passed: those that waited have time
+				// from their begin on.
+				want := fmt.Sprintf(`answer {"n":%d,"time":%t}`, i, i > 0)
+				if got := strings.ReplaceAll((<-end).Error(), ": ", ":"); strings.ReplaceAll(got, ", ", ",") != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 				if !l.hasBegun(i) {
@@ -108,7 +114,7 @@ func TestCallsInLineBeginOneAfterTheOther(t *testing.T) {
 				}
 			}
 			for _, line := range l.d.output.take() {
-				if n := strings.TrimPrefix(line.RequestID, "line-"); !strings.HasSuffix(string(line.Text), "begun "+n) {
+				if n := strings.TrimPrefix(line.RequestID, "line-"); !strings.HasSuffix(string(line.Text), " "+n) {
 					t.Errorf("a line of %s: %s", line.RequestID, line.Text)
 				}
 			}

@@ -106,6 +106,7 @@ type spec struct {
 	env     map[string]string
 	files   map[string]string
 	json    bool          // the log format
+	slots   int           // invocations at a time
 	adapter *shim.Adapter // nil: a new one
 }
 
@@ -123,7 +124,7 @@ func (s spec) launch(tb testing.TB, output func(runtimeapi.Line)) runtimeapi.Lau
 	tb.Helper()
 	in := interpreter(tb, s.family)
 	v := &function.Version{Function: "hello", Number: function.Latest}
-	v.Settings = function.Settings{Runtime: string(s.family) + "99", Handler: s.handler, Env: s.env}
+	v.Settings = function.Settings{Runtime: string(s.family) + "99", Handler: s.handler, Env: s.env, Concurrency: s.slots}
 	if s.json {
 		v.LogFormat = "JSON"
 	}

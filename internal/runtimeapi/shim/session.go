@@ -63,7 +63,10 @@ func (s *session) start() {
 }
 
 // bind notes the version that the runtime will serve.
-func (s *session) bind(l runtimeapi.Launch) { s.launch.Store(&l) }
+func (s *session) bind(l runtimeapi.Launch) {
+	s.line.open(l.Version.Slots())
+	s.launch.Store(&l)
+}
 
 // emit hands over a line. What a runtime without a version says comes from the
 // interpreter, and is of use if it does not start.
@@ -209,7 +212,11 @@ func (s *session) send(ctx context.Context, inv *invocation.Invocation, begun fu
 		return c, locked
 	}
 	defer s.unlock()
-	putHeader(head, frameInvoke, c.number, meta, len(inv.Payload))
+	flags := uint8(0)
+	if running, _ := s.line.began(c); !running {
+		flags = flagWaits
+	}
+	putHeader(head, frameInvoke, flags, c.number, meta, len(inv.Payload))
 	return c, s.put(ctx, head, payload)
 }
 
@@ -220,7 +227,7 @@ func (s *session) write(ctx context.Context, kind uint8, meta []byte) error {
 	}
 	defer s.unlock()
 	head := append(make([]byte, headerBytes, headerBytes+len(meta)), meta...)
-	putHeader(head, kind, 0, len(meta), 0)
+	putHeader(head, kind, 0, 0, len(meta), 0)
 	return s.put(ctx, head, nil)
 }
 

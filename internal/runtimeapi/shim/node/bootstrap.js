@@ -1,26 +1,36 @@
 'use strict';
 
 // The Node.js shim: binds this process to a function and runs its handler, one
-// invocation after the other. It works on Node.js 18 and newer and uses nothing
+// invocation after the other or, if the function asks for it, several at a time on
+// the event loop. It works on Node.js 18 and newer and uses nothing
 // but what comes with it.
 
 const { type, flag, send, listen } = require('./frames.js');
 const { RuntimeError, isError, toResponse, toLog } = require('./failure.js');
-const { current, patchConsole, logText, watchRaw, whenWritten } = require('./output.js');
+const { AsyncResource, AsyncLocalStorage } = require('async_hooks');
+const { current, ownedBy, patchConsole, logText, watchRaw, whenWritten } = require('./output.js');
 const { constants, newContext } = require('./context.js');
 const { load } = require('./load.js');
 
-const { exit } = process;
+const { exit, nextTick } = process;
 
 let handler; // the user's function; undefined until it is loaded
 let fixed; // what all contexts have in common
-let running = null; // the invocation that user code works on
+let slots = 1; // how many invocations run at a time
+let timeout = 0; // of one, in milliseconds
+let store; // the invocation that what runs now belongs to, if there are several
+const running = new Set(); // the invocations that user code works on
 const waiting = []; // invocations that came meanwhile
+let due = false; // next will be called
+// What runs for no invocation runs as if the platform had called it.
+const root = new AsyncResource('Platform');
 
 /** One invocation. It is answered once; later answers count for nothing. */
 class Invocation {
-  constructor(number, meta, event) {
+  constructor(number, waits, meta, event) {
     this.number = number;
+    this.requestId = meta.requestId;
+    this.waits = waits; // its time begins when it runs
     this.meta = meta;
     this.event = event;
     this.answered = false;
@@ -30,9 +40,16 @@ class Invocation {
   }
 
   run() {
-    running = this;
+    running.add(this);
+    if (this.waits) {
+      this.meta.deadline = Date.now() + timeout;
+    }
+    if (store !== undefined) {
+      store.run(this, () => this.call());
+      return;
+    }
     current.number = this.number;
-    current.requestId = this.meta.requestId;
+    current.requestId = this.requestId;
     if (this.meta.traceId) {
       process.env._X_AMZN_TRACE_ID = this.meta.traceId;
     } else {
@@ -41,6 +58,10 @@ class Invocation {
     // From here on only user code keeps the event loop running: when it is empty,
     // Node.js says so (beforeExit).
     socket.unref();
+    this.call();
+  }
+
+  call() {
     try {
       const result = handler(JSON.parse(this.event), this.context, (error, value) => this.callback(error, value));
       if (typeof result?.then === 'function') {
@@ -58,7 +79,7 @@ class Invocation {
     }
     if (error !== undefined && error !== null) {
       this.fail(error);
-    } else if (this.context.callbackWaitsForEmptyEventLoop) {
+    } else if (this.context.callbackWaitsForEmptyEventLoop && slots === 1) {
       this.held = { result };
     } else {
       this.succeed(result);
@@ -101,18 +122,24 @@ class Invocation {
     this.answered = true;
     whenWritten(() => {
       write();
-      running = null;
-      current.number = 0;
-      socket.ref();
-      if (waiting.length > 0) {
-        setImmediate(next);
+      running.delete(this);
+      if (slots === 1) {
+        current.number = 0;
+        socket.ref();
+      }
+      if (waiting.length > 0 && !due) {
+        due = true;
+        // After what the handler still does in this turn. The event loop has its
+        // turn when the invocations that came with one read have been begun.
+        root.runInAsyncScope(nextTick, null, next);
       }
     });
   }
 }
 
 function next() {
-  if (running === null && waiting.length > 0) {
+  due = false;
+  while (running.size < slots && waiting.length > 0) {
     waiting.shift().run();
   }
 }
@@ -122,7 +149,13 @@ function sendError(kind, flags, number, error) {
   send(kind, flags, number, JSON.stringify({ errorType: response.errorType.slice(0, 1024) }), JSON.stringify(response));
 }
 
-async function init({ handler: name, taskRoot, env }) {
+async function init({ handler: name, taskRoot, env, concurrency, timeout: millis }) {
+  timeout = millis;
+  if (concurrency > 1) {
+    slots = concurrency;
+    store = new AsyncLocalStorage();
+    ownedBy(() => store.getStore());
+  }
   adopt(env);
   // Also if it is there by name: the directory may have been mounted meanwhile.
   process.chdir(taskRoot);
@@ -165,16 +198,20 @@ function fatal(error, label, status) {
     return;
   }
   logText('ERROR', label, toLog(error));
-  if (running !== null) {
-    sendError(type.ERROR, flag.FATAL, running.number, error);
+  // Of several, the one that it belongs to; all, if that is not known.
+  const owner = store?.getStore();
+  for (const invocation of running.has(owner) ? [owner] : running) {
+    sendError(type.ERROR, flag.FATAL, invocation.number, error);
   }
   exit(status);
 }
 
-function onFrame(kind, number, meta, payload) {
+function onFrame(kind, flags, number, meta, payload) {
   if (kind === type.INVOKE) {
-    waiting.push(new Invocation(number, JSON.parse(meta), payload));
-    next();
+    waiting.push(new Invocation(number, (flags & flag.WAITS) !== 0, JSON.parse(meta), payload));
+    if (!due) {
+      next();
+    }
   } else if (kind === type.INIT) {
     init(JSON.parse(meta));
   }
@@ -195,7 +232,7 @@ process.on('unhandledRejection', (reason) => {
   const message = isError(reason) ? `${errorType}: ${errorMessage}` : errorMessage;
   fatal(new RuntimeError('UnhandledPromiseRejection', message, reason), 'Unhandled Promise Rejection', 128);
 });
-process.on('beforeExit', () => running?.loopEmpty());
+process.on('beforeExit', () => running.forEach((invocation) => invocation.loopEmpty()));
 
 const socket = listen(onFrame);
 send(type.STARTED, 0, 0, '', '');

@@ -15,7 +15,7 @@ const HEADER = 16;
 const READ_BYTES = 64 * 1024;
 
 const type = { INIT: 1, READY: 2, INIT_ERROR: 3, INVOKE: 4, RESULT: 5, ERROR: 6, LOG: 7, STARTED: 8 };
-const flag = { STDERR: 1, FATAL: 1 };
+const flag = { STDERR: 1, FATAL: 1, WAITS: 1 };
 
 let scratch = Buffer.allocUnsafeSlow(64 * 1024);
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -67,7 +67,7 @@ function write(frame, end) {
   }
 }
 
-/** Splits a stream into frames and hands each to onFrame(kind, invocation, meta, payload). */
+/** Splits a stream into frames and hands each to onFrame(kind, flags, invocation, meta, payload). */
 class Decoder {
   constructor(onFrame) {
     this.onFrame = onFrame;
@@ -112,7 +112,7 @@ class Decoder {
 
   emit(frame) {
     const meta = HEADER + frame.readUInt32BE(4);
-    this.onFrame(frame[12], frame.readUInt32BE(8), frame.utf8Slice(HEADER, meta), frame.utf8Slice(meta, frame.length));
+    this.onFrame(frame[12], frame[13], frame.readUInt32BE(8), frame.utf8Slice(HEADER, meta), frame.utf8Slice(meta, frame.length));
   }
 }
 

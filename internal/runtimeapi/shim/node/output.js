@@ -12,8 +12,17 @@ const LEVELS = { TRACE: 0, DEBUG: 1, INFO: 2, WARN: 3, ERROR: 4, FATAL: 5 };
 // The platform takes no longer text in one frame.
 const MAX_BYTES = 256 * 1024;
 
-/** The invocation that output belongs to. */
+/** The invocation that output belongs to, when one runs at a time. */
 const current = { number: 0, requestId: undefined };
+const nobody = { number: 0, requestId: undefined };
+
+/** Returns the invocation that what runs now belongs to: { number, requestId }. */
+let owner = () => current;
+
+/** Has find tell, when several run at a time; it returns undefined outside of any. */
+function ownedBy(find) {
+  owner = () => find() ?? nobody;
+}
 
 let json = false;
 let threshold = 0;
@@ -23,10 +32,11 @@ function log(level, args) {
     return;
   }
   const now = new Date();
+  const { number, requestId } = owner();
   const text = json
-    ? jsonLine(level, now, args)
-    : `${now.toISOString()}\t${current.requestId}\t${level}\t${format(...args)}`;
-  sendLog(LEVELS[level] >= LEVELS.WARN || level === 'TRACE', current.number, now.getTime(), cut(text));
+    ? jsonLine(level, now, requestId, args)
+    : `${now.toISOString()}\t${requestId}\t${level}\t${format(...args)}`;
+  sendLog(LEVELS[level] >= LEVELS.WARN || level === 'TRACE', number, now.getTime(), cut(text));
 }
 
 /** Writes a line whose message is ready and keeps its form in both formats. */
@@ -46,8 +56,8 @@ function cut(text) {
   return bytes.toString('utf8', 0, end);
 }
 
-function jsonLine(level, now, args) {
-  const line = { timestamp: now.toISOString(), level, requestId: current.requestId };
+function jsonLine(level, now, requestId, args) {
+  const line = { timestamp: now.toISOString(), level, requestId };
   line.message = args.length === 1 && !isError(args[0]) ? args[0] : format(...args);
   const error = args.find(isError);
   if (error !== undefined) {
@@ -107,4 +117,4 @@ function whenWritten(then) {
   }
 }
 
-module.exports = { current, watchRaw, whenWritten, patchConsole, logText };
+module.exports = { current, ownedBy, watchRaw, whenWritten, patchConsole, logText };

@@ -13,6 +13,7 @@ HEADER = 16
 INIT, READY, INIT_ERROR, INVOKE, RESULT, ERROR, LOG, STARTED = range(1, 9)
 STDERR = 1  # flag of a log frame
 FATAL = 1  # flag of an error frame
+WAITS = 1  # flag of an invoke frame: its time begins when it runs
 
 # The platform takes no longer text in one log frame.
 MAX_LOG = 256 * 1024
@@ -65,12 +66,13 @@ def _take(size):
 
 
 def receive():
-    """Waits for a frame; returns (type, invocation, meta, payload)."""
+    """Waits for a frame; returns (type, flags, invocation, meta, payload)."""
     header = _take(HEADER)
     length = int.from_bytes(header[0:4], "big")
     meta = int.from_bytes(header[4:8], "big")
     return (
         header[12],
+        header[13],
         int.from_bytes(header[8:12], "big"),
         _take(meta) if meta else b"",
         _take(length - meta) if length > meta else b"",

@@ -58,7 +58,7 @@ def setup(logging):
 
     class RequestFilter(logging.Filter):
         def filter(self, record):
-            record.aws_request_id = output.Current.request_id
+            record.aws_request_id = output.owner()[1]
             return True
 
     handler = LambdaLoggerHandler()

@@ -7,15 +7,47 @@ import _thread
 import io
 import sys
 import time
+from _contextvars import ContextVar
 
 from . import frames
 
 
 class Current:
-    """The invocation that output belongs to."""
+    """The invocation that output belongs to, when one runs at a time."""
 
     number = 0
     request_id = ""
+
+
+# The invocation as (number, request id) when several run at a time, each in a
+# thread: what a thread or a task of user code prints that has another context
+# belongs to nobody.
+_context = ContextVar("invocation", default=(0, ""))
+_several = False
+
+
+def share():
+    """Has several invocations at a time from now on."""
+    global _several
+    _several = True
+
+
+def shared():
+    """Reports whether several invocations run at a time."""
+    return _several
+
+
+def begin(number, request_id):
+    """Output of this context belongs to an invocation from now on."""
+    if _several:
+        _context.set((number, request_id))
+    else:
+        Current.number, Current.request_id = number, request_id
+
+
+def owner():
+    """Returns (number, request id) of the invocation that what runs belongs to."""
+    return _context.get() if _several else (Current.number, Current.request_id)
 
 
 class Stream(io.RawIOBase):
@@ -26,7 +58,7 @@ class Stream(io.RawIOBase):
         self._fd = fd
         # A signal handler may print while this thread prints.
         self._lock = _thread.RLock()
-        self._partial = bytearray()
+        self._partial = {}  # by the invocation's number: lines without their end
 
     def writable(self):
         return True
@@ -39,27 +71,32 @@ class Stream(io.RawIOBase):
 
     def write(self, data):
         data = bytes(data)
+        number = owner()[0]
         with self._lock:
-            self._partial += data
-            if b"\n" in data or len(self._partial) > frames.MAX_LOG:
-                *lines, self._partial = self._partial.split(b"\n")
+            partial = self._partial.pop(number, None)
+            partial = bytearray(data) if partial is None else partial + data
+            if b"\n" in data or len(partial) > frames.MAX_LOG:
+                *lines, partial = partial.split(b"\n")
                 for line in lines:
-                    self._send(line)
-                while len(self._partial) > frames.MAX_LOG:
-                    self._send(self._partial[: frames.MAX_LOG])
-                    del self._partial[: frames.MAX_LOG]
+                    self._send(number, line)
+                while len(partial) > frames.MAX_LOG:
+                    self._send(number, partial[: frames.MAX_LOG])
+                    del partial[: frames.MAX_LOG]
+            if partial:
+                self._partial[number] = partial
         return len(data)
 
     def finish_line(self):
         """Sends a line whose end has not come: the invocation is over."""
+        number = owner()[0]
         with self._lock:
-            line, self._partial = self._partial, bytearray()
+            line = self._partial.pop(number, None)
             if line:
-                self._send(line)
+                self._send(number, line)
 
-    def _send(self, line):
+    def _send(self, number, line):
         for at in range(0, max(len(line), 1), frames.MAX_LOG):
-            frames.send_log(self._fd == 2, Current.number, time.time(), line[at : at + frames.MAX_LOG])
+            frames.send_log(self._fd == 2, number, time.time(), line[at : at + frames.MAX_LOG])
 
 
 _streams = (Stream(1), Stream(2))
@@ -88,4 +125,4 @@ def flush():
 
 def event(stderr, text):
     """Sends one log event, which may have several lines."""
-    frames.send_log(stderr, Current.number, time.time(), text.encode("utf-8", "backslashreplace"))
+    frames.send_log(stderr, owner()[0], time.time(), text.encode("utf-8", "backslashreplace"))

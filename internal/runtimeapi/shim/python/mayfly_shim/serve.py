@@ -14,15 +14,24 @@ def main():
     os.set_inheritable(frames.FD, False)
     output.install()
     frames.send(frames.STARTED, 0, 0, b"", b"")
-    kind, _, meta, _ = frames.receive()
+    kind, _, _, meta, _ = frames.receive()
     if kind != frames.INIT:
         os._exit(1)
-    handler = _init(codec.loads(meta))
+    bound = codec.loads(meta)
+    several = bound["concurrency"] > 1
+    if several:
+        output.share()
+    handler = _init(bound)
+    invoke = _invoke
+    if several:
+        from . import threads
+
+        invoke = threads.Crew(bound["concurrency"], _invoke).take
     frames.send(frames.READY, 0, 0, b"", b"")
     while True:
-        kind, number, meta, payload = frames.receive()
+        kind, flags, number, meta, payload = frames.receive()
         if kind == frames.INVOKE:
-            _invoke(handler, number, codec.loads(meta), payload)
+            invoke(handler, bound["timeout"] if flags & frames.WAITS else None, number, codec.loads(meta), payload)
 
 
 def _init(meta):
@@ -53,9 +62,13 @@ def _adopt(env):
         time.tzset()
 
 
-def _invoke(handler, number, meta, payload):
-    output.Current.number, output.Current.request_id = number, meta["requestId"]
-    _trace(meta.get("traceId"))
+def _invoke(handler, timeout, number, meta, payload):
+    """Runs one invocation; timeout is None if its deadline is known."""
+    if timeout is not None:
+        meta["deadline"] = int(time.time() * 1000) + timeout
+    output.begin(number, meta["requestId"])
+    if not output.shared():
+        _trace(meta.get("traceId"))
     try:
         answer = _call(handler, meta, payload)
     except Exception as error:
@@ -68,7 +81,7 @@ def _invoke(handler, number, meta, payload):
     else:
         output.flush()
         frames.send(frames.RESULT, 0, number, b"", answer)
-    output.Current.number = 0
+    output.begin(0, meta["requestId"])
 
 
 def _trace(trace_id):
