@@ -1,7 +1,5 @@
 package function
 
-import "fmt"
-
 // Ref names what to invoke or change: a function, and which of its versions.
 type Ref struct {
 	Namespace string
@@ -27,7 +25,7 @@ type ARN struct {
 // String returns arn:aws:lambda:us-east-1:000000000000:function:name, with
 // :qualifier if there is one.
 func (a ARN) String() string {
-	s := fmt.Sprintf("arn:%s:lambda:%s:%s:function:%s", a.Partition, a.Region, a.Account, a.Name)
+	s := "arn:" + a.Partition + ":lambda:" + a.Region + ":" + a.Account + ":function:" + a.Name
 	if a.Qualifier != "" {
 		s += ":" + a.Qualifier
 	}

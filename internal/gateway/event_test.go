@@ -1,8 +1,12 @@
 package gateway_test
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mayfly.dev/mayfly/internal/invocation"
 )
 
 func TestEvent(t *testing.T) {
@@ -72,6 +78,50 @@ func TestEventWithoutOptionalParts(t *testing.T) {
 	}
 	if !strings.HasPrefix(w.last.TraceID, "Root=1-") || len(w.last.TraceID) != len("Root=1-01234567-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0") {
 		t.Errorf("trace id = %q", w.last.TraceID)
+	}
+}
+
+func TestManyQueryParameters(t *testing.T) {
+	var query strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&query, "p%d=%d&p%d=again&", i, i, i)
+	}
+	query.WriteString("%7039=last")
+	w := newWorld()
+	w.serveText(t, get("/fn/default/hello?"+query.String(), "x"))
+	parameters := event(t, w)["queryStringParameters"].(map[string]any)
+	if len(parameters) != 40 || parameters["p0"] != "0,again" || parameters["p16"] != "16,again" || parameters["p39"] != "39,again,last" {
+		t.Errorf("parameters = %v", parameters)
+	}
+}
+
+func TestEventsOfOneConnectionDoNotShareMemory(t *testing.T) {
+	w := newWorld()
+	address := w.serve(t)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	var events []*invocation.Invocation
+	for _, body := range []string{"first", "second"} {
+		if _, err := io.WriteString(c, post(body, "Content-Type: text/plain")); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		events = append(events, w.last)
+	}
+	if !strings.HasPrefix(string(events[0].Payload), `{"body":"first"`) || !strings.HasPrefix(string(events[1].Payload), `{"body":"second"`) {
+		t.Errorf("events %s\nand %s", events[0].Payload, events[1].Payload)
+	}
+	if events[0].ID == events[1].ID || events[0].TraceID == events[1].TraceID {
+		t.Errorf("ids %q and %q", events[0].ID, events[1].ID)
 	}
 }
 

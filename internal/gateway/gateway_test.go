@@ -62,6 +62,19 @@ func (w *world) Function(namespace, name string) (*function.Function, error) {
 	return w.fn, nil
 }
 
+// unrecorded is the gateway of a world that many requests reach at once.
+func (w *world) unrecorded() *gateway.Gateway {
+	return gateway.New(gateway.Config{
+		Functions: w, Invoker: invokerFunc(w.invoke), Region: "us-east-1", Account: func(string) string { return "000000000000" },
+	})
+}
+
+type invokerFunc func(context.Context, *invocation.Invocation) (*invocation.Result, error)
+
+func (f invokerFunc) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
+	return f(ctx, inv)
+}
+
 func (w *world) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
 	w.last = inv
 	return w.invoke(ctx, inv)

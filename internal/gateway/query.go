@@ -21,7 +21,8 @@ func appendQuery(b, raw []byte) []byte {
 	if len(raw) == 0 {
 		return b
 	}
-	var p parameters
+	var few [2][scanned][]byte
+	p := parameters{names: few[0][:0], values: few[1][:0]}
 	for pair := range bytes.SplitSeq(raw, []byte("&")) {
 		if len(pair) > 0 {
 			name, value, _ := bytes.Cut(pair, []byte("="))

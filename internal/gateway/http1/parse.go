@@ -149,13 +149,10 @@ func (r *Request) interpret() error {
 				r.keepAlive = r.keepAlive || EqualFold(token, "keep-alive")
 			})
 		case "expect":
-			if r.Minor == 0 {
-				continue
-			}
 			if !EqualFold(f.Value, "100-continue") {
 				return errExpectation
 			}
-			r.expectsContinue = true
+			r.expectsContinue = r.Minor > 0 // RFC 9110, 10.1.1
 		}
 	}
 	if hosts > 1 || hosts == 0 && r.Minor == 1 || !validHost(host) {

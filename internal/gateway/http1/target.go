@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"net/http"
+	"net/url"
 )
 
 // parseTarget takes the request's target apart (RFC 9112, 3.2): /path?query, an
@@ -40,8 +41,8 @@ var (
 	root     = []byte("/")
 )
 
-// cutAuthority takes http://authority off a target. A user name in there is
-// refused (RFC 9110, 4.2.4): @ is no character of a host.
+// cutAuthority takes http://authority off a target that net/url takes, too. A user
+// name in there is refused (RFC 9110, 4.2.4): @ is no character of a host.
 func cutAuthority(t []byte) (authority, rest []byte, ok bool) {
 	scheme, after, ok := bytes.Cut(t, []byte("://"))
 	if !ok || !EqualFold(scheme, "http") && !EqualFold(scheme, "https") {
@@ -54,7 +55,8 @@ func cutAuthority(t []byte) (authority, rest []byte, ok bool) {
 	if len(authority) == 0 || !validHost(authority) {
 		return nil, nil, false
 	}
-	return authority, rest, true
+	_, err := url.ParseRequestURI(string(t))
+	return authority, rest, err == nil
 }
 
 // validEscapes reports whether two hexadecimal digits follow every %.
