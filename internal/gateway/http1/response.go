@@ -68,11 +68,11 @@ func (x *Exchange) End(body []byte) {
 		x.CloseBody(append(x.OpenBody(), body...))
 		return
 	}
-	now := x.closeHead()
+	x.closeHead()
 	b := append(x.conn.work.out, contentLength...)
 	b = append(strconv.AppendInt(b, int64(len(body)), 10), "\r\n\r\n"...)
 	x.conn.work.out = b
-	if x.answer(now) {
+	if x.answer() {
 		pieces := net.Buffers{b, body}
 		_, x.writeErr = pieces.WriteTo(x.conn.nc)
 	}
@@ -108,16 +108,19 @@ func (x *Exchange) CloseBody(b []byte) {
 	case !x.sendsBody():
 		b = b[:at]
 	}
-	if x.answer(time.Now()) {
+	if x.answer() {
 		_, x.writeErr = x.conn.nc.Write(b[shift:])
 	}
 }
 
 // closeHead adds what the server says itself, but for the length.
-func (x *Exchange) closeHead() time.Time {
-	now := time.Now()
+func (x *Exchange) closeHead() {
+	if x.answered {
+		return
+	}
+	x.sent = time.Now()
 	if !x.dated {
-		x.conn.work.out = x.conn.server.date.append(x.conn.work.out, now)
+		x.conn.work.out = x.conn.server.date.append(x.conn.work.out, x.sent)
 	}
 	x.last = x.last || x.Minor == 0 && !x.keepAlive || x.close || x.conn.gone || x.conn.server.closing.Load() || !x.body.mayBeDiscarded(x.expectsContinue)
 	switch {
@@ -126,22 +129,18 @@ func (x *Exchange) closeHead() time.Time {
 	case x.Minor == 0:
 		x.Field("Connection", "keep-alive")
 	}
-	return now
 }
 
 // answer reports whether this is the first answer of the exchange, which alone is
-// sent, and gives it its time.
-func (x *Exchange) answer(now time.Time) bool {
+// sent, and gives it its deadline.
+func (x *Exchange) answer() bool {
 	if x.answered {
 		return false
 	}
-	x.answered, x.sent = true, now
-	x.conn.writeBy.atLeast(x.conn.nc.SetWriteDeadline, now, x.conn.server.cfg.WriteTimeout)
+	x.answered = true
+	x.conn.writeBy.atLeast(x.conn.nc.SetWriteDeadline, x.sent, x.conn.server.cfg.WriteTimeout)
 	return true
 }
-
-// Answered reports whether an answer was sent.
-func (x *Exchange) Answered() bool { return x.answered }
 
 // allowsBody reports whether an answer of this status can have a body and a
 // length (RFC 9110, 8.6 and 15).
