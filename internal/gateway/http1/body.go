@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// eager is how much memory a client gets for a body on its mere word.
+// eager is how much memory a client gets for a body on its mere word, and for what
+// the handler wants behind it.
 const eager = 256 << 10
 
 // body is a request's body as far as it has been read.
@@ -33,7 +34,11 @@ func (x *Exchange) ReadBody(prefix string, most, spare int) ([]byte, error) {
 	if left > int64(most) {
 		return nil, ErrBodyTooLarge
 	}
-	dst := append(slices.Grow([]byte(nil), len(prefix)+int(min(left, eager))+spare), prefix...)
+	first := eager
+	if left <= eager {
+		first = int(left) + spare
+	}
+	dst := append(slices.Grow([]byte(nil), len(prefix)+first), prefix...)
 	if x.body.ended {
 		return dst, nil
 	}
