@@ -19,7 +19,7 @@ var rows = [][]string{
 	{"internal/fault"},
 	{"internal/function", "internal/archive"},
 	{"internal/invocation", "internal/engine", "internal/sandbox", "internal/language", "internal/auth", "internal/autoscaler"},
-	{"internal/runtimeapi", "internal/catalog", "internal/telemetry"},
+	{"internal/runtimeapi", "internal/catalog", "internal/telemetry", "internal/sim"},
 	{"internal/environment"},
 	{"internal/pool"},
 	{"internal/dispatch"},

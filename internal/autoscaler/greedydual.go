@@ -16,9 +16,10 @@ const maxFrequency = 16
 
 // Priority is what an environment is worth from now on: it is computed when the
 // environment has run a call and kept with it until the next. calls is how many
-// calls it has run itself (one that has just started counts as used once), so that one which is there for rare peaks goes before
-// the others of its function; cost is what starting it takes, memory what it
-// occupies. The environment of the lowest priority is evicted first.
+// calls it has run itself, so that one which is there for rare peaks goes before
+// the others of its function; one that has just started counts as used once. cost
+// is what starting it takes, memory what it occupies. The environment of the
+// lowest priority is evicted first.
 func (g GreedyDual) Priority(calls int, cost time.Duration, memoryBytes int64) float64 {
 	frequency := float64(min(max(1, calls), maxFrequency))
 	return g.clock + frequency*cost.Seconds()/(float64(max(1, memoryBytes))/(1<<20))

@@ -110,7 +110,7 @@ with "mayfly deploy", call it with "mayfly invoke" or by its URL.`,
 		cmd.GroupID = groupFunctions
 		root.AddCommand(cmd)
 	}
-	for _, c := range []func() *cobra.Command{a.upCommand, a.credentialsCommand, a.runtimesCommand, a.configCommand, a.doctorCommand} {
+	for _, c := range []func() *cobra.Command{a.upCommand, a.credentialsCommand, a.runtimesCommand, a.configCommand, a.doctorCommand, a.simCommand} {
 		cmd := c()
 		cmd.GroupID = groupNode
 		root.AddCommand(cmd)
