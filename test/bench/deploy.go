@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,8 +48,8 @@ func (b *bench) deploy(ctx context.Context) (*Table, error) {
 	return t, nil
 }
 
-// start times a node from exec to /readyz: its first start on an empty directory,
-// and starts with functions in it.
+// start times a node from exec to /readyz and reads its memory a little later: its
+// first start on an empty directory, and starts with functions in it.
 func (b *bench) start(ctx context.Context) (*Table, error) {
 	functions := 1000
 	if b.quick {
@@ -58,28 +60,45 @@ func (b *bench) start(ctx context.Context) (*Table, error) {
 		return nil, err
 	}
 	n := 0
+	resident := make([][]float64, 2)
 	empty := func(ctx context.Context) (time.Duration, error) {
 		n++
-		return b.startOn(ctx, filepath.Join(b.dir, fmt.Sprintf("empty-%d", n)))
+		return b.startOn(ctx, filepath.Join(b.dir, fmt.Sprintf("empty-%d", n)), &resident[0])
 	}
-	again := func(ctx context.Context) (time.Duration, error) { return b.startOn(ctx, full) }
-	times, err := interleave(ctx, b.rounds(8), empty, again)
+	again := func(ctx context.Context) (time.Duration, error) { return b.startOn(ctx, full, &resident[1]) }
+	times, err := interleave(ctx, b.rounds(6), empty, again)
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Title: "Start of a node, from exec to /readyz", Columns: []Column{{"p50", "ms"}, {"slowest", "ms"}}}
-	for i, name := range []string{"first start, empty data directory", fmt.Sprintf("restart with %d functions", functions)} {
-		t.row(name, map[string]float64{"p50": milliseconds(median(times[i])), "slowest": milliseconds(quantile(times[i], 1))})
+	t := &Table{
+		Title:   "Start of a node, from exec to /readyz, and its memory a second later",
+		Columns: []Column{{"p50", "ms"}, {"slowest", "ms"}, {"resident", "MB"}},
 	}
+	for i, name := range []string{"first start, empty data directory", fmt.Sprintf("restart with %d functions", functions)} {
+		slices.Sort(resident[i])
+		t.row(name, map[string]float64{
+			"p50": milliseconds(median(times[i])), "slowest": milliseconds(quantile(times[i], 1)), "resident": resident[i][len(resident[i])/2],
+		})
+	}
+	over := t.Rows[1].Values["resident"] - t.Rows[0].Values["resident"]
+	b.atMost("functions-memory", "node with 1,000 deployed idle functions: resident memory over an empty node", "MB", over, 50)
+	b.atMost("functions-start", "the same: start time", "ms", milliseconds(median(times[1])), 2000)
 	return t, nil
 }
 
-func (b *bench) startOn(ctx context.Context, dir string) (time.Duration, error) {
+// startOn starts a node and appends its resident memory in MB to resident.
+func (b *bench) startOn(ctx context.Context, dir string, resident *[]float64) (time.Duration, error) {
 	n, err := startNode(ctx, b.binary, dir)
 	if err != nil {
 		return 0, err
 	}
-	return n.started, n.stop()
+	err = pause(ctx, time.Second)
+	if err == nil {
+		var m memory
+		m, err = memoryOf(n.pid)
+		*resident = append(*resident, m.resident/(1<<20))
+	}
+	return n.started, errors.Join(err, n.stop())
 }
 
 // fill makes a data directory with functions in it.

@@ -33,11 +33,15 @@ func serve(h http.Handler) error {
 		return err
 	}
 	fmt.Fprintln(os.Stdout, l.Addr())
-	go func() { // ends with the process
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
+	go endWithInput() // ends with the process
 	return (&http.Server{ReadHeaderTimeout: time.Minute, Handler: h}).Serve(l)
+}
+
+// endWithInput ends the process when standard input does, and with it whoever
+// started the process.
+func endWithInput() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 // direct is a server that functions are compared with, in a process of its own.

@@ -27,18 +27,26 @@ import (
 )
 
 // limit ends a run that hangs.
-const limit = 3 * time.Minute
+const limit = 8 * time.Minute
 
 func main() {
 	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case serveArgument:
-			exit(serveHello())
-		case watchdogArgument:
-			exit(watchdog(os.Args[2:]))
+		if role, ok := roles[os.Args[1]]; ok {
+			exit(role(os.Args[2:]))
 		}
 	}
 	exit(enter(run))
+}
+
+// roles are what this program is for itself, as a process of its own that ends with
+// its standard input.
+var roles = map[string]func(args []string) error{
+	serveArgument:    func([]string) error { return serveHello() },
+	watchdogArgument: watchdog,
+	behindArgument:   func(args []string) error { return serveBehind(args[0]) },
+	hopArgument:      func(args []string) error { return serveHop(args[0]) },
+	proxyArgument:    func(args []string) error { return serve(reverseProxy(args[0])) },
+	loopsArgument:    runLoops,
 }
 
 func exit(err error) {
@@ -60,6 +68,8 @@ type section struct {
 var sections = []section{
 	{"sandbox", false, (*bench).sandbox},
 	{"session", false, (*bench).session},
+	{"hop", false, (*bench).hop},
+	{"runtime-api", false, (*bench).runtimeAPI},
 	{"cold", true, (*bench).cold},
 	{"scale-out", true, (*bench).scaleOut},
 	{"warm", true, (*bench).warm},
