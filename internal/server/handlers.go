@@ -97,11 +97,12 @@ func (n *node) describe(context.Context) wire.Node {
 		Version: n.opts.Version, Started: n.started, UptimeSeconds: time.Since(n.started).Seconds(),
 		Region: n.cfg.Region, Gateway: baseURL(n.gatewayListener), Driver: n.driver.Name(), Gaps: gaps,
 		Limits: wire.NodeLimits{
-			Concurrency: n.cfg.MaxConcurrency, EnvironmentsPerFunction: n.cfg.MaxEnvironments, MemoryMB: totals.MemoryLimitBytes >> 20,
+			Concurrency: n.cfg.MaxConcurrency, EnvironmentsPerFunction: n.cfg.MaxEnvironments,
+			QueuePerFunction: n.cfg.MaxQueue, MemoryMB: totals.MemoryLimitBytes >> 20,
 		},
 		Running: wire.NodeLoad{
 			Invocations: n.dispatcher.InFlight(), Waiting: totals.Waiting, Environments: totals.Idle + totals.Busy,
-			Idle: totals.Idle, MemoryMB: totals.MemoryBytes >> 20,
+			Idle: totals.Idle, Frozen: totals.Frozen, Starting: totals.Starting, Stems: totals.Stems, MemoryMB: totals.MemoryBytes >> 20,
 		},
 	}
 }

@@ -27,6 +27,8 @@ type Gap struct {
 type NodeLimits struct {
 	Concurrency             int `json:"concurrency" doc:"Invocations"`
 	EnvironmentsPerFunction int `json:"environmentsPerFunction" doc:"0: no bound of its own"`
+	// QueuePerFunction bounds the invocations that wait for an environment.
+	QueuePerFunction int `json:"queuePerFunction" doc:"Invocations of one function that may wait"`
 	// MemoryMB bounds the environments' memory together.
 	MemoryMB int64 `json:"memoryMB" doc:"Memory of all environments"`
 }
@@ -37,6 +39,9 @@ type NodeLoad struct {
 	Waiting      int   `json:"waiting" doc:"Invocations that wait for an environment"`
 	Environments int   `json:"environments"`
 	Idle         int   `json:"idle" doc:"Environments that serve nothing"`
+	Frozen       int   `json:"frozen" doc:"Idle environments whose processes are stopped"`
+	Starting     int   `json:"starting" doc:"Environments that are being started or wait for their turn"`
+	Stems        int   `json:"stems" doc:"Started runtimes that belong to no function yet"`
 	MemoryMB     int64 `json:"memoryMB" doc:"Memory set aside for environments"`
 }
 
