@@ -218,6 +218,14 @@ func (n *Node) Signal(s os.Signal) {
 	}
 }
 
+// Pause stops the process for a while and has it go on.
+func (n *Node) Pause(d time.Duration) {
+	n.T.Helper()
+	n.Signal(syscall.SIGSTOP)
+	<-time.After(d)
+	n.Signal(syscall.SIGCONT)
+}
+
 // End waits for the process to end and returns its exit code, -1 after a signal.
 func (n *Node) End() int {
 	n.T.Helper()

@@ -60,9 +60,10 @@ func (n *Node) cgroups() (found []string) {
 	return found
 }
 
-// Processes lists those that run under a user id of the node's sandboxes. One
+// PIDs lists the processes that run under a user id of the node's sandboxes. One
 // that has ended and that nobody has waited for yet runs no more.
-func (n *Node) Processes() (found []string) {
+func (n *Node) PIDs() (pids []int) {
+	n.T.Helper()
 	statuses, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		n.T.Fatal(err)
@@ -75,9 +76,24 @@ func (n *Node) Processes() (found []string) {
 		_, after, _ := bytes.Cut(status, []byte("\nUid:\t"))
 		number, _, _ := bytes.Cut(after, []byte("\t"))
 		uid, err := strconv.Atoi(string(number))
-		if err == nil && uid >= n.firstUID && uid < n.firstUID+usersOfNode {
-			name, _, _ := bytes.Cut(status, []byte("\n"))
-			found = append(found, fmt.Sprintf("process %s (%s, uid %d)", filepath.Base(filepath.Dir(path)), name, uid))
+		if err != nil || uid < n.firstUID || uid >= n.firstUID+usersOfNode {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			n.T.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// Processes lists them in words.
+func (n *Node) Processes() (found []string) {
+	n.T.Helper()
+	for _, pid := range n.PIDs() {
+		if name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm")); err == nil {
+			found = append(found, fmt.Sprintf("process %d (%s)", pid, bytes.TrimSpace(name)))
 		}
 	}
 	return found
