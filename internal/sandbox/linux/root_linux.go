@@ -38,8 +38,10 @@ func (l *layout) buildFixed(s *script, made *tree) {
 	s.mount("tmpfs", l.mountpoint, "tmpfs", plain, rootOptions)
 	s.do("enter "+l.mountpoint, unix.SYS_CHDIR, s.refs.cstring(l.mountpoint))
 	s.do("set the umask", unix.SYS_UMASK, 0)
-	made.dir("var/task")
-	made.dir("opt")
+	// A program's dynamic linker notes for good which directories of libraries
+	// are not there: in a sandbox that is bound later, these come later.
+	made.dir("var/task/lib")
+	made.dir("opt/lib")
 	made.dir("sys")
 	l.system(s, made)
 	l.etc(s, made)

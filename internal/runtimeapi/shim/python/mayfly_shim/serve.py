@@ -8,6 +8,9 @@ import time
 from . import codec, context, failure, frames, load, logs, output
 from .failure import RuntimeFailure
 
+# Where the platform puts byte code that it has made of the function's modules.
+_COMPILED = "/var/lang/pycache"
+
 
 def main():
     """Serves until the platform closes the conversation."""
@@ -39,6 +42,10 @@ def _init(meta):
     _adopt(meta["env"])
     os.chdir(meta["taskRoot"])
     load.search(meta["taskRoot"], meta["optRoot"])
+    if os.path.isdir(_COMPILED):
+        from . import compiled
+
+        compiled.use(_COMPILED, meta["taskRoot"], meta["optRoot"])
     builtins.exit = builtins.quit = sys.exit  # what -S leaves out
     logs.expect()
     try:
