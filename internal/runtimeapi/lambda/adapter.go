@@ -2,16 +2,17 @@
 // the AWS Lambda Runtime API: an HTTP server that listens inside the sandbox's
 // own network, so that nobody but the function can reach it.
 //
-// The connection loop is ours and the parsing is net/http's, because net/http's
-// server refuses trailers of more than 4 KiB (an error reported in mid-stream
-// with its stack trace is longer) and needs two goroutine switches more for an
-// invocation: here the caller's goroutine writes the answer of a waiting /next.
+// The connection loop is ours, because net/http's server refuses trailers of more
+// than 4 KiB (an error reported in mid-stream with its stack trace is longer) and
+// needs two goroutine switches more for an invocation: here the caller's goroutine
+// writes the answer of a waiting /next. The two requests that make up nearly all of
+// the traffic are read by hand (lean.go), all others by net/http's parser.
 //
 // What the runtime sends is foreign input: connections, headers, bodies and
-// lines are bounded. All types are safe for concurrent use; a session runs one
-// invocation at a time. A session's mu is held for moves of its state alone,
-// never for I/O; package output's locks are never taken with
-// it.
+// lines are bounded. All types are safe for concurrent use; a session runs as many
+// invocations at a time as the version's settings say. Its mu is held for moves of
+// its state alone, never for I/O; package output's locks are never taken with it.
+// Which of several invocations wrote a line nobody can tell: such lines name none.
 package lambda
 
 import (
@@ -22,10 +23,12 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/language"
 	"mayfly.dev/mayfly/internal/runtimeapi"
@@ -37,6 +40,9 @@ const (
 	// address is where the Runtime API listens inside a sandbox.
 	address  = "127.0.0.1:9001"
 	taskRoot = "/var/task"
+	// maxConcurrency is the variable whose presence makes a runtime ask for so many
+	// invocations at once.
+	maxConcurrency = "AWS_LAMBDA_MAX_CONCURRENCY"
 )
 
 // bootstraps are the places of a custom runtime's program, in Lambda's order.
@@ -83,14 +89,14 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	proc, err := start(ctx, sb, environ(sb, l.Env, ln.Addr().String()), out)
+	proc, err := start(ctx, sb, environ(sb, l, ln.Addr().String()), out)
 	if ie, ok := errors.AsType[*runtimeapi.InitError](err); ok {
 		return stillborn(ie), errors.Join(out.Close(), ln.Close())
 	}
 	if err != nil {
 		return nil, errors.Join(err, out.Close(), ln.Close())
 	}
-	return newSession(a.log.With("environment", l.Environment), &a.readers, ln, proc, out), nil
+	return newSession(a.log.With("environment", l.Environment), &a.readers, slots(l.Version), ln, proc, out), nil
 }
 
 // start runs the first bootstrap that there is.
@@ -121,13 +127,25 @@ func invalidEntrypoint(message string) *runtimeapi.InitError {
 	return &runtimeapi.InitError{Type: errorType, Payload: invocation.Failed(errorType, message).Payload}
 }
 
+// slots is how many invocations an environment of v runs at once.
+func slots(v *function.Version) int {
+	if v == nil {
+		return 1
+	}
+	return v.Slots()
+}
+
 // environ returns the process's environment in a stable order.
-func environ(sb sandbox.Sandbox, vars map[string]string, api string) []string {
-	all := maps.Clone(vars)
+func environ(sb sandbox.Sandbox, l runtimeapi.Launch, api string) []string {
+	all := maps.Clone(l.Env)
 	if all == nil {
-		all = make(map[string]string, 1)
+		all = make(map[string]string, 2)
 	}
 	all["AWS_LAMBDA_RUNTIME_API"] = api
+	delete(all, maxConcurrency)
+	if n := slots(l.Version); n > 1 {
+		all[maxConcurrency] = strconv.Itoa(n)
+	}
 	if m, ok := sb.(sandbox.PathMapper); ok {
 		mapPaths(all, m)
 	}

@@ -36,13 +36,29 @@ type conn struct {
 	session *session
 	limit   *io.LimitedReader
 	reader  *bufio.Reader
+	// raw is the descriptor; nil if there is none.
+	raw syscall.RawConn
 	// poll is the /next of this connection that may be unanswered.
 	poll *poll
+	// out is where answers are put together, by whoever answers.
+	out []byte
+	// attempt writes what is in unsent as far as it goes at once: see send.
+	attempt func(fd uintptr) bool
+	unsent  []byte
 }
 
 func newConn(nc net.Conn, s *session, r *bufio.Reader) *conn {
 	c := &conn{nc: nc, session: s, limit: &io.LimitedReader{R: nc}, reader: r}
 	r.Reset(c.limit)
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn() // fails only if nc is closed, as the next read will
+	}
+	c.attempt = func(fd uintptr) bool {
+		if n, err := syscall.Write(int(fd), c.unsent); err == nil {
+			c.unsent = c.unsent[n:]
+		}
+		return true
+	}
 	return c
 }
 
@@ -52,6 +68,13 @@ func (c *conn) abort() { _ = c.nc.Close() } // there is nobody to tell
 func (c *conn) serve() {
 	defer c.abort()
 	for {
+		handled, err := c.await()
+		if err != nil {
+			return
+		}
+		if handled {
+			continue
+		}
 		req, err := c.readHead()
 		if !c.pollOver(err == nil) {
 			return
@@ -67,6 +90,16 @@ func (c *conn) serve() {
 			return
 		}
 	}
+}
+
+// await waits for the next request and answers it if it is a usual one.
+func (c *conn) await() (handled bool, err error) {
+	c.limit.N = maxHeaderBytes
+	if _, err := c.reader.Peek(1); err != nil {
+		c.pollOver(false)
+		return false, io.EOF // the client has gone between requests
+	}
+	return c.serveLean()
 }
 
 // pollOver waits until an earlier /next of this connection is answered. If the
@@ -95,10 +128,6 @@ var errHeadTooLarge = errors.New("request head too large")
 
 // readHead reads a request up to its body.
 func (c *conn) readHead() (*http.Request, error) {
-	c.limit.N = maxHeaderBytes
-	if _, err := c.reader.Peek(1); err != nil {
-		return nil, io.EOF // the client has gone between requests
-	}
 	if head, _ := c.reader.Peek(c.reader.Buffered()); !bytes.Contains(head, []byte("\r\n\r\n")) {
 		if err := c.nc.SetReadDeadline(time.Now().Add(headTimeout)); err != nil {
 			return nil, io.EOF
@@ -117,9 +146,9 @@ func (c *conn) refuseHead(err error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrUnexpectedEOF):
 	case errors.Is(err, errHeadTooLarge):
-		_ = c.replyError(nil, http.StatusRequestHeaderFieldsTooLarge, "RequestHeaderTooLarge", "the request's headers are too long")
+		_ = c.replyError(true, http.StatusRequestHeaderFieldsTooLarge, "RequestHeaderTooLarge", "the request's headers are too long")
 	default:
-		_ = c.replyError(nil, http.StatusBadRequest, "InvalidRequest", "the request is not valid HTTP/1.1")
+		_ = c.replyError(true, http.StatusBadRequest, "InvalidRequest", "the request is not valid HTTP/1.1")
 	}
 }
 
@@ -141,16 +170,11 @@ func (c *conn) discard(req *http.Request) bool {
 // gives up a /next and asks again on another connection must neither be refused
 // nor lose an invocation to the first.
 func (c *conn) gone() bool {
-	sc, ok := c.nc.(syscall.Conn)
-	if !ok {
+	if c.raw == nil {
 		return false
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true
-	}
 	closed := false
-	err = raw.Control(func(fd uintptr) {
+	err := c.raw.Control(func(fd uintptr) {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		closed = n <= 0 && !errors.Is(err, syscall.EAGAIN)

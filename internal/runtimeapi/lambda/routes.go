@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -31,7 +32,7 @@ func (c *conn) handle(req *http.Request) error {
 		return c.only(req, http.MethodPost, c.handleInitError)
 	case pathPing:
 		return c.only(req, http.MethodGet, func(req *http.Request) error {
-			return c.reply(req, http.StatusOK, "text/plain", []byte("pong"))
+			return c.reply(req.Close, http.StatusOK, "text/plain", []byte("pong"))
 		})
 	}
 	if rest, ok := strings.CutPrefix(path, pathInvocation); ok {
@@ -60,7 +61,7 @@ func (c *conn) refuse(req *http.Request, status int, errorType, message string) 
 	if req.Header.Get("Expect") != "" {
 		req.Close = true
 	}
-	return c.replyError(req, status, errorType, message)
+	return c.replyError(req.Close, status, errorType, message)
 }
 
 func (c *conn) refuseState(req *http.Request, err error) error {
@@ -80,22 +81,21 @@ func (c *conn) handleNext(req *http.Request) error {
 	case err != nil:
 		return c.refuseState(req, err)
 	case call != nil:
-		c.session.deliver(call, p)
+		c.session.deliver(context.Background(), call, p)
 	default:
 		c.poll = p
 	}
 	return nil
 }
 
-// register makes p the /next that waits, if need be in place of another whose
-// client has gone.
+// register makes p a /next that waits, if need be in place of another whose client
+// has gone.
 func (c *conn) register(p *poll) (*call, error) {
 	for {
-		call, other, err := c.session.next(p)
-		if other == nil || !other.conn.gone() {
+		call, others, err := c.session.next(p)
+		if err == nil || !c.session.abandonGone(others) {
 			return call, err
 		}
-		c.session.abandon(other)
 	}
 }
 
@@ -111,14 +111,14 @@ func (c *conn) handleAnswer(req *http.Request, id string, read answerReader) err
 	c.session.finish(call, res)
 	switch {
 	case err == nil:
-		return c.reply(req, http.StatusAccepted, "application/json", accepted)
+		return c.reply(req.Close, http.StatusAccepted, "application/json", accepted)
 	case errors.Is(err, errTooLarge):
 		return c.refuseLarge(req)
 	case errors.Is(err, errMode):
 		return c.refuse(req, http.StatusBadRequest, "InvalidFunctionResponseMode", errMode.Error())
 	default:
 		req.Close = true
-		return c.replyError(req, http.StatusBadRequest, "TruncatedHTTPRequest", errTruncated.Error())
+		return c.replyError(req.Close, http.StatusBadRequest, "TruncatedHTTPRequest", errTruncated.Error())
 	}
 }
 
@@ -140,11 +140,11 @@ func (c *conn) handleInitError(req *http.Request) error {
 	c.session.failInit(&runtimeapi.InitError{Type: res.ErrorType, Payload: jsonFailure(res)})
 	switch {
 	case err == nil:
-		return c.reply(req, http.StatusAccepted, "application/json", accepted)
+		return c.reply(req.Close, http.StatusAccepted, "application/json", accepted)
 	case errors.Is(err, errTooLarge):
 		return c.refuseLarge(req)
 	default:
 		req.Close = true
-		return c.replyError(req, http.StatusBadRequest, "TruncatedHTTPRequest", errTruncated.Error())
+		return c.replyError(req.Close, http.StatusBadRequest, "TruncatedHTTPRequest", errTruncated.Error())
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	_ "github.com/aws/aws-lambda-go/lambda" // testdata/golang is built with it: go.mod must keep it
 
+	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
 )
@@ -135,6 +136,22 @@ func TestGoLibrary(t *testing.T) {
 			`{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`,
 			"Function.ResponseSizeTooLarge")
 	})
+}
+
+// TestGoLibraryRunsSeveralAtOnce holds one invocation until another one has been
+// answered by the same process.
+func TestGoLibraryRunsSeveralAtOnce(t *testing.T) {
+	v := &function.Version{}
+	v.Concurrency = 2
+	s, _ := launchVersion(t, goBootstrap(t).Sandbox, v)
+	ready(t, s)
+	held := begin(t, s, call("g-1", `{"do":"wait"}`))
+	wantResult(t, invoke(t, s, "g-2", `{"do":"release"}`), `"released"`, "")
+	o := <-held
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	wantResult(t, o.res, `"waited"`, "")
 }
 
 func TestGoLibraryPanic(t *testing.T) {

@@ -133,9 +133,14 @@ func (l *lines) take() []string {
 // launch starts what is in sb and ends it with the test.
 func launch(tb testing.TB, sb sandbox.Sandbox) (runtimeapi.Session, *lines) {
 	tb.Helper()
+	return launchVersion(tb, sb, nil)
+}
+
+func launchVersion(tb testing.TB, sb sandbox.Sandbox, v *function.Version) (runtimeapi.Session, *lines) {
+	tb.Helper()
 	out := new(lines)
 	vars := map[string]string{"LAMBDA_TASK_ROOT": "/var/task", "PATH": os.Getenv("PATH")}
-	s, err := lambda.New(lambda.Config{}).Launch(tb.Context(), sb, runtimeapi.Launch{Environment: "e1", Env: vars, Output: out.add})
+	s, err := lambda.New(lambda.Config{}).Launch(tb.Context(), sb, runtimeapi.Launch{Environment: "e1", Version: v, Env: vars, Output: out.add})
 	if err != nil {
 		tb.Fatalf("launch: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,32 +35,12 @@ type session struct {
 
 	mu    sync.Mutex
 	phase phase
-	// call is the invocation that waits for a /next or for its answer.
-	call *call
-	// poll is the /next that waits for an invocation.
-	poll *poll
-	// lastID is the invocation that was answered last.
-	lastID string
+	calls calls
 }
 
-// call is one invocation under way.
-type call struct {
-	inv *invocation.Invocation
-	// result receives the one answer.
-	result chan *invocation.Result
-}
-
-// poll is one /next. Its over is closed when it was answered or withdrawn.
-type poll struct {
-	conn *conn
-	// last says that the connection ends with the answer.
-	last bool
-	over chan struct{}
-}
-
-func newSession(log *slog.Logger, readers *sync.Pool, ln net.Listener, proc sandbox.Process, out *output.Output) *session {
+func newSession(log *slog.Logger, readers *sync.Pool, slots int, ln net.Listener, proc sandbox.Process, out *output.Output) *session {
 	s := &session{
-		log: log, proc: proc, out: out,
+		log: log, proc: proc, out: out, calls: calls{slots: slots},
 		ready: make(chan struct{}), failed: make(chan struct{}), closed: make(chan struct{}),
 	}
 	s.server = newServer(ln, readers, s)
@@ -96,14 +77,12 @@ func (s *session) Ready(ctx context.Context) error {
 // invocation that comes before the runtime has asked for one waits for that.
 func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invocation.Result, error) {
 	c := &call{inv: inv, result: make(chan *invocation.Result, 1)}
-	p, err := s.offer(c)
+	first, p, err := s.offer(c)
 	if err != nil {
 		return nil, err
 	}
 	if p != nil {
-		stop := context.AfterFunc(ctx, p.conn.abort)
-		s.deliver(c, p)
-		stop()
+		s.deliver(ctx, first, p)
 	}
 	res, err := s.await(ctx, c)
 	s.out.Drain()
@@ -163,85 +142,90 @@ func (s *session) Close() error {
 	return err
 }
 
-// offer makes c the current call. If a /next waits already, it is taken for c
-// and returned: the caller writes the invocation to it.
-func (s *session) offer(c *call) (*poll, error) {
+// offer queues c. If a /next waits, it returns that and the invocation whose turn
+// it is: the caller writes it there.
+func (s *session) offer(c *call) (*call, *poll, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.call != nil:
-		return nil, fault.New(fault.Internal, "SessionBusy", "the environment is running another invocation")
-	case s.phase == initFailed:
-		return nil, fault.New(fault.Internal, "InitFailed", "the environment's init phase has failed")
+	if s.phase == initFailed {
+		return nil, nil, fault.New(fault.Internal, "InitFailed", "the environment's init phase has failed")
 	}
-	s.call = c
-	return s.take(), nil
-}
-
-// take moves a waiting /next to running if there is a call for it. The caller
-// holds mu.
-func (s *session) take() *poll {
-	next, ok := s.phase.after(takeCall)
-	if !ok || s.call == nil || s.poll == nil {
-		return nil
+	if err := s.calls.add(c); err != nil {
+		return nil, nil, err
 	}
-	p := s.poll
-	s.phase, s.poll = next, nil
-	return p
+	first, p := s.calls.pair()
+	return first, p, nil
 }
 
 // deliver writes the invocation as the answer of p. If that fails, the runtime
-// has given up this /next and the call waits for another.
-func (s *session) deliver(c *call, p *poll) {
-	defer close(p.over)
-	err := errGone
-	if !p.conn.gone() {
-		err = p.conn.writeInvocation(c.inv, p.last)
-	}
-	if err != nil || p.last {
-		p.conn.abort()
-	}
-	if err == nil {
-		return
-	}
-	s.log.Debug("runtime gave up its poll", "request_id", c.inv.ID, "err", err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if next, ok := s.phase.after(loseCall); ok && s.call == c {
-		s.phase = next
+// has given up this /next and the call waits for another, or gets it at once.
+func (s *session) deliver(ctx context.Context, c *call, p *poll) {
+	for p != nil {
+		err := errGone
+		if !p.conn.gone() {
+			err = p.conn.writeInvocation(ctx, c.inv, p.last)
+		}
+		if err != nil || p.last {
+			p.conn.abort()
+		}
+		close(p.over)
+		if err == nil {
+			return
+		}
+		s.log.DebugContext(ctx, "runtime gave up its poll", "request_id", c.inv.ID, "err", err)
+		s.mu.Lock()
+		s.calls.requeue(c)
+		c, p = s.calls.pair()
+		s.mu.Unlock()
 	}
 }
 
 // next registers the /next p. It returns the call to answer it with, nil if
-// there is none yet, or a refusal with the other /next that waits already.
-func (s *session) next(p *poll) (c *call, other *poll, err error) {
+// there is none yet, or a refusal with the other /next that wait already.
+func (s *session) next(p *poll) (c *call, others []*poll, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to, ok := s.phase.after(askNext)
-	if !ok {
-		return nil, s.poll, &refusal{phase: s.phase, action: "ask for the next invocation"}
+	if !ok || s.calls.crowded() {
+		return nil, slices.Clone(s.calls.polls), s.refusal("ask for the next invocation")
 	}
 	if s.phase == starting {
 		close(s.ready)
 	}
-	s.phase, s.poll = to, p
-	if s.take() != nil {
-		return s.call, nil, nil
+	s.phase, s.calls.polls = to, append(s.calls.polls, p)
+	c, _ = s.calls.pair() // no other /next waits while an invocation does
+	return c, nil, nil
+}
+
+// refusal says that the runtime may not do something now. The caller holds mu.
+func (s *session) refusal(action string) error {
+	state := s.calls.state()
+	if s.phase != serving {
+		state = s.phase.String()
 	}
-	return nil, nil, nil
+	return &refusal{state: state, action: action}
 }
 
 // abandon withdraws a /next whose connection has ended. If it is not waiting
 // any more, an invocation is being written to it, and abandon awaits that.
 func (s *session) abandon(p *poll) {
 	s.mu.Lock()
-	to, ok := s.phase.after(loseNext)
-	if ok && s.poll == p {
-		s.phase, s.poll = to, nil
-		close(p.over)
-	}
+	s.calls.withdraw(p)
 	s.mu.Unlock()
 	<-p.over
+}
+
+// abandonGone withdraws those of the /next whose clients have gone. It reports
+// whether there was one.
+func (s *session) abandonGone(polls []*poll) bool {
+	found := false
+	for _, p := range polls {
+		if p.conn.gone() {
+			s.abandon(p)
+			found = true
+		}
+	}
+	return found
 }
 
 // begin claims the answer of invocation id for one request, so that no second
@@ -249,23 +233,26 @@ func (s *session) abandon(p *poll) {
 func (s *session) begin(id string) (*call, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	current := s.call != nil && s.call.inv.ID == id && (s.phase == running || s.phase == answering)
-	if !current && id != s.lastID {
+	c := s.calls.find(id)
+	if c == nil || c.stage == queued {
+		if slices.Contains(s.calls.done, id) {
+			return nil, s.refusal("answer this invocation")
+		}
 		return nil, errUnknownID
 	}
-	to, ok := s.phase.after(beginAnswer)
-	if !ok || !current {
-		return nil, &refusal{phase: s.phase, action: "answer this invocation"}
+	to, ok := c.stage.after(beginAnswer)
+	if !ok {
+		return nil, s.refusal("answer this invocation")
 	}
-	s.phase = to
-	return s.call, nil
+	c.stage = to
+	return c, nil
 }
 
 // finish ends a claimed answer and hands its result to the caller.
 func (s *session) finish(c *call, res *invocation.Result) {
 	s.mu.Lock()
-	s.phase, _ = s.phase.after(endAnswer) // begin has moved here and nobody else moves on
-	s.call, s.lastID = nil, c.inv.ID
+	c.stage, _ = c.stage.after(endAnswer) // begin has moved here and nobody else moves on
+	s.calls.remove(c)
 	s.mu.Unlock()
 	c.result <- res
 }
@@ -276,7 +263,7 @@ func (s *session) claimInitError() error {
 	defer s.mu.Unlock()
 	to, ok := s.phase.after(reportFailed)
 	if !ok {
-		return &refusal{phase: s.phase, action: "report a failed init"}
+		return s.refusal("report a failed init")
 	}
 	s.phase = to
 	return nil

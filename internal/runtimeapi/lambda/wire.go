@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -15,7 +16,10 @@ import (
 // beyond, two buffers in one system call are cheaper than the copy.
 const coalesceBytes = 64 << 10
 
-var accepted = []byte(`{"status":"OK"}` + "\n")
+var (
+	accepted      = []byte(`{"status":"OK"}` + "\n")
+	acceptedReply = append([]byte("HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"), accepted...)
+)
 
 // errGone says that a /next's client has closed its connection.
 var errGone = errors.New("the runtime closed the connection")
@@ -24,19 +28,16 @@ var errGone = errors.New("the runtime closed the connection")
 var errUnknownID = errors.New("unknown invocation id")
 
 // refusal says that the runtime may not do something now.
-type refusal struct {
-	phase  phase
-	action string
-}
+type refusal struct{ state, action string }
 
 func (r *refusal) Error() string {
-	return "the runtime may not " + r.action + ": its state is \"" + r.phase.String() + "\""
+	return "the runtime may not " + r.action + ": its state is \"" + r.state + "\""
 }
 
-// writeInvocation answers a /next, the connection's last request or not.
-func (c *conn) writeInvocation(inv *invocation.Invocation, last bool) error {
-	b := make([]byte, 0, 1024)
-	b = append(b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"...)
+// writeInvocation answers a /next, the connection's last request or not. The end
+// of ctx ends the connection if the runtime does not take all of it.
+func (c *conn) writeInvocation(ctx context.Context, inv *invocation.Invocation, last bool) error {
+	b := append(c.out[:0], "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"...)
 	b = appendHeader(b, "Lambda-Runtime-Aws-Request-Id", inv.ID)
 	if !inv.Deadline.IsZero() {
 		b = append(b, "Lambda-Runtime-Deadline-Ms: "...)
@@ -51,12 +52,32 @@ func (c *conn) writeInvocation(inv *invocation.Invocation, last bool) error {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	b = appendLength(b, len(inv.Payload))
-	return c.write(b, inv.Payload)
+	if len(inv.Payload) > coalesceBytes {
+		defer context.AfterFunc(ctx, c.abort)()
+		return c.write(b, inv.Payload)
+	}
+	c.out = append(b, inv.Payload...)
+	return c.send(ctx, c.out)
 }
 
-// reply answers a request with a whole body. A nil request means that its head
-// could not be read and the connection ends.
-func (c *conn) reply(req *http.Request, status int, contentType string, body []byte) error {
+// send writes b. Nearly always the socket takes it at once: only if it does not,
+// the end of ctx has to be watched.
+func (c *conn) send(ctx context.Context, b []byte) error {
+	if c.raw != nil {
+		c.unsent = b
+		err := c.raw.Write(c.attempt)
+		b, c.unsent = c.unsent, nil
+		if err != nil || len(b) == 0 {
+			return err
+		}
+	}
+	defer context.AfterFunc(ctx, c.abort)()
+	_, err := c.nc.Write(b)
+	return err
+}
+
+// reply answers a request, the connection's last or not, with a whole body.
+func (c *conn) reply(last bool, status int, contentType string, body []byte) error {
 	b := make([]byte, 0, 256+len(body))
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -64,13 +85,13 @@ func (c *conn) reply(req *http.Request, status int, contentType string, body []b
 	b = append(b, http.StatusText(status)...)
 	b = append(b, "\r\n"...)
 	b = appendHeader(b, "Content-Type", contentType)
-	if req == nil || req.Close {
+	if last {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	return c.write(appendLength(b, len(body)), body)
 }
 
-func (c *conn) replyError(req *http.Request, status int, errorType, message string) error {
+func (c *conn) replyError(last bool, status int, errorType, message string) error {
 	body, err := json.Marshal(struct {
 		Message string `json:"errorMessage"`
 		Type    string `json:"errorType"`
@@ -78,7 +99,7 @@ func (c *conn) replyError(req *http.Request, status int, errorType, message stri
 	if err != nil { // two strings always marshal
 		panic(err)
 	}
-	return c.reply(req, status, "application/json", append(body, '\n'))
+	return c.reply(last, status, "application/json", append(body, '\n'))
 }
 
 func (c *conn) write(head, body []byte) error {

@@ -30,6 +30,12 @@ func handle(ctx context.Context, raw json.RawMessage) (any, error) {
 		panic("as asked")
 	case "large":
 		return strings.Repeat("x", e.Size), nil
+	case "wait":
+		<-released
+		return "waited", nil
+	case "release":
+		close(released)
+		return "released", nil
 	case "break":
 		return io.MultiReader(strings.NewReader("half of it"), broken{}), nil
 	}
@@ -38,6 +44,9 @@ func handle(ctx context.Context, raw json.RawMessage) (any, error) {
 	fmt.Println("working on", lc.AwsRequestID)
 	return map[string]any{"event": raw, "id": lc.AwsRequestID, "arn": lc.InvokedFunctionArn, "deadline": deadline.UnixMilli()}, nil
 }
+
+// released ends what waits for another invocation.
+var released = make(chan struct{})
 
 // broken fails after the response has begun.
 type broken struct{}
