@@ -87,8 +87,11 @@ function isModule(file) {
 function nearestPackageType(dir) {
   for (;;) {
     const parent = path.dirname(dir);
+    const file = dir === '/' ? '/package.json' : `${dir}/package.json`;
     try {
-      return JSON.parse(fs.readFileSync(path.join(dir, 'package.json'), 'utf8')).type;
+      if (fs.existsSync(file)) { // an exception costs more than a look
+        return JSON.parse(fs.readFileSync(file, 'utf8')).type;
+      }
     } catch (err) {
       if (err.code !== 'ENOENT' && err.code !== 'ENOTDIR' && err.code !== 'EACCES') {
         return undefined; // unreadable as JSON: Node.js itself will say so
@@ -101,4 +104,13 @@ function nearestPackageType(dir) {
   }
 }
 
-module.exports = { load, split };
+/** Goes the way of load with a file of the shim itself, up to where it is required. */
+function rehearse() {
+  const { root, module, names } = split('load.rehearse');
+  lookUp({}, names);
+  const file = locate(__dirname, root, module);
+  fs.existsSync(`${file}.map`);
+  isModule(file);
+}
+
+module.exports = { load, rehearse };
