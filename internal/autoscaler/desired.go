@@ -17,6 +17,8 @@ type Observation struct {
 	// Slots is how many calls an environment runs at once, Ahead how many more a
 	// busy one takes before it is free for them.
 	Slots, Ahead int
+	// AheadWait is how long a call is expected to wait that is taken ahead.
+	AheadWait time.Duration
 	// ServiceTime is how long a call takes, from its begin; 0 if no call has
 	// ended yet, which is taken for long.
 	ServiceTime time.Duration

@@ -150,7 +150,8 @@ func TestDesiredNeverLeavesACallAlone(t *testing.T) {
 
 func TestWakingAnIdleEnvironment(t *testing.T) {
 	taken := autoscaler.Observation{
-		Waiting: 1, Busy: 3, Idle: 1, Ahead: 4, RunningOnNode: 3, ServiceTime: time.Millisecond, CPUBound: 0.9, Cores: 2,
+		Waiting: 1, Busy: 3, Idle: 1, Ahead: 4, AheadWait: time.Millisecond, RunningOnNode: 3,
+		ServiceTime: time.Millisecond, CPUBound: 0.9, Cores: 2,
 	}
 	with := func(change func(*autoscaler.Observation)) autoscaler.Observation {
 		o := taken
@@ -169,8 +170,9 @@ func TestWakingAnIdleEnvironment(t *testing.T) {
 		{"more calls than can be taken ahead", with(func(o *autoscaler.Observation) { o.Waiting = 13 }), true},
 		{"calls of unknown length", with(func(o *autoscaler.Observation) { o.ServiceTime = 0 }), true},
 		{"long calls", with(func(o *autoscaler.Observation) { o.ServiceTime = time.Second }), true},
-		{"calls that wait for others", with(func(o *autoscaler.Observation) { o.CPUBound = 0.1 }), true},
+		{"calls that wait for others", with(func(o *autoscaler.Observation) { o.CPUBound, o.AheadWait = 0.1, 4*time.Millisecond }), true},
 		{"a core is free", with(func(o *autoscaler.Observation) { o.Busy, o.RunningOnNode = 1, 1 }), true},
+		{"a core is free, but waking takes longer", with(func(o *autoscaler.Observation) { o.Busy, o.RunningOnNode, o.AheadWait = 1, 1, 100*time.Microsecond }), false},
 		{"a call that has waited too long", with(func(o *autoscaler.Observation) { o.OldestWait = time.Second }), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -31,11 +31,16 @@ func (a *Average) Value() time.Duration {
 	return 0
 }
 
+// shareWeight is the weight of a call in a [CPUShare]: single calls vary by more
+// than what decisions may follow.
+const shareWeight = 64
+
 // CPUShare is the smoothed share of their duration that a function's calls spend
 // on a processor if they don't have to wait for one. The zero value is 0.
 type CPUShare struct {
-	value float64
-	known bool
+	cpu, duration float64 // averages, in seconds
+	value         float64
+	known         bool
 }
 
 // Observe takes a call in: what it used, how long it took, and how many
@@ -49,16 +54,17 @@ func (c *CPUShare) Observe(cpu, duration time.Duration, running int, cores float
 	if duration <= 0 || cores <= 0 {
 		return
 	}
-	low := min(1, max(0, float64(cpu)/float64(duration)))
-	high := min(1, low*max(1, float64(running)/cores))
-	switch {
-	case !c.known:
-		c.value, c.known = high, true
-	case c.value < low:
-		c.value += (low - c.value) / weight
-	case c.value > high:
-		c.value += (high - c.value) / weight
+	if !c.known {
+		c.cpu, c.duration = max(0, cpu.Seconds()), duration.Seconds()
 	}
+	c.cpu += (max(0, cpu.Seconds()) - c.cpu) / shareWeight
+	c.duration += (duration.Seconds() - c.duration) / shareWeight
+	low := min(1, c.cpu/c.duration)
+	high := min(1, low*max(1, float64(running)/cores))
+	if !c.known {
+		c.value, c.known = high, true
+	}
+	c.value = min(max(c.value, low), high)
 }
 
 // Value returns the share, 0 to 1.

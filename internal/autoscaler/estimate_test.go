@@ -51,7 +51,7 @@ func TestCPUShareLearnsAChange(t *testing.T) {
 	for range 100 {
 		c.Observe(10*time.Millisecond, 10*time.Millisecond, 3, 2)
 	}
-	for range 100 {
+	for range 500 {
 		c.Observe(time.Millisecond, 100*time.Millisecond, 3, 2)
 	}
 	if got := c.Value(); got > 0.05 {

@@ -6,6 +6,14 @@ import "time"
 // environment rather than be run at once on taken cores.
 const shortCall = 5 * time.Millisecond
 
+// What a call may wait in a busy environment rather than wake another: about what
+// waking takes where a processor is free for it, and where none is, what the other
+// environment would have to wait for one.
+const (
+	wakeTime  = 200 * time.Microsecond
+	takenTime = 2 * time.Millisecond
+)
+
 // ShouldWake reports whether the call that waits first is to be given to an idle
 // environment, although a busy one could take it ahead. It is, except where the
 // function's calls are short, compute, and already have the cores that they can
@@ -18,6 +26,10 @@ func ShouldWake(o Observation) bool {
 		return true // nothing else can take it
 	case o.ServiceTime <= 0, o.ServiceTime > shortCall, o.OldestWait > Patience:
 		return true
+	case o.AheadWait <= wakeTime:
+		return false
+	case float64(o.RunningOnNode) >= o.Cores && o.AheadWait <= takenTime:
+		return false
 	default:
 		return o.Busy < o.runnable()
 	}

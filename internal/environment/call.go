@@ -10,6 +10,7 @@ import (
 
 	"mayfly.dev/mayfly/internal/invocation"
 	"mayfly.dev/mayfly/internal/runtimeapi"
+	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/telemetry"
 )
 
@@ -136,7 +137,8 @@ func (e *Environment) end(c *call, result *invocation.Result) (crowded bool) {
 		r = e.record(c, result, billed)
 		result.Record, result.ExecutedVersion = r, e.Version.Number
 	}
-	r.CPU, r.PeakMemoryBytes = e.spent(usage.CPU), usage.PeakMemoryBytes
+	r.CPU, r.Delay = e.spent(usage)
+	r.PeakMemoryBytes = usage.PeakMemoryBytes
 	if result == nil { // there will be no record of its run
 		e.write(c, now, invocation.EndLine(c.inv.ID))
 		e.write(c, now, invocation.ReportLine(r))
@@ -172,15 +174,15 @@ func (e *Environment) record(c *call, result *invocation.Result, billed time.Dur
 	return r
 }
 
-// spent returns the processor time since the last call's end: what user code does
-// between two calls counts as the later one's, and what several do at once as that
-// of the one that ends.
-func (e *Environment) spent(cpu time.Duration) time.Duration {
+// spent returns the processor time since the last call's end, and the time that
+// user code waited for a processor: what it does between two calls counts as the
+// later one's, and what several do at once as that of the one that ends.
+func (e *Environment) spent(used sandbox.Usage) (cpu, delay time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	spent := max(0, cpu-e.cpu)
-	e.cpu = cpu
-	return spent
+	cpu, delay = max(0, used.CPU-e.cpu), max(0, used.Delay-e.delay)
+	e.cpu, e.delay = used.CPU, used.Delay
+	return cpu, delay
 }
 
 // coldStart fills in the phases of the environment's start.

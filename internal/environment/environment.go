@@ -45,9 +45,10 @@ type Environment struct {
 
 	mu    sync.Mutex
 	state State
-	calls []*call       // accepted and not ended, in the order of their acceptance
-	taken int           // how many were accepted so far
-	cpu   time.Duration // what the sandbox had used when the last call ended
+	calls []*call // accepted and not ended, in the order of their acceptance
+	taken int     // how many were accepted so far
+	// cpu and delay are what the sandbox had used and waited when the last call ended.
+	cpu, delay time.Duration
 }
 
 // Alive reports whether user code still runs.

@@ -233,7 +233,7 @@ func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) erro
 			return err
 		}
 	}
-	e.spent(e.usage().CPU)
+	e.spent(e.usage())
 	if !e.move(Idle) {
 		return errors.New("environment was stopped during its init phase")
 	}

@@ -60,8 +60,10 @@ type Record struct {
 	Duration time.Duration `json:"durationNs"`
 	// Billed is Duration rounded up to whole milliseconds, with Init added to
 	// the call that waited for it.
-	Billed          time.Duration `json:"billedNs"`
-	CPU             time.Duration `json:"cpuNs"`
+	Billed time.Duration `json:"billedNs"`
+	CPU    time.Duration `json:"cpuNs"`
+	// Delay is how long in the call the function's process waited for a processor.
+	Delay           time.Duration `json:"delayNs,omitempty"`
 	MemoryMB        int           `json:"memoryMB"`
 	PeakMemoryBytes int64         `json:"peakMemoryBytes"`
 	RequestBytes    int           `json:"requestBytes"`

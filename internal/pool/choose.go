@@ -7,13 +7,21 @@ import (
 	"mayfly.dev/mayfly/internal/invocation"
 )
 
+// Calls are handed over before their turn only where those before them are short:
+// whoever waits in an environment can't change to another that becomes free.
 const (
-	// aheadLimit is how long the slowest of a function's late calls may have taken
-	// for others to be handed over before their turn: whoever waits in an
-	// environment can't change to another that becomes free.
-	aheadLimit = 5 * time.Millisecond
-	// aheadSamples is how many calls must be known for that.
-	aheadSamples = 8
+	// shortLimit is how long a short call takes, and maxSlow the share of calls that
+	// may take longer, by now and then waiting for the machine.
+	shortLimit = 5 * time.Millisecond
+	maxSlow    = 0.05
+	// slowestLimit is how long none may have taken of late.
+	slowestLimit = 50 * time.Millisecond
+	// aheadSamples is how many calls must be known.
+	aheadSamples = 4
+	// slowestFades is the part of the slowest call's time that each further call
+	// takes off it, slowFades the weight of a call in their share.
+	slowestFades = 256
+	slowFades    = 64
 )
 
 // choose returns the member that takes the next call, nil if none should. p.mu is
@@ -25,8 +33,11 @@ func (p *pool) choose(now time.Time) *member {
 		}
 	}
 	ahead := p.aheadOf()
-	if ahead != nil && len(p.idle) > 0 && autoscaler.ShouldWake(p.observe(now)) {
-		ahead = nil
+	if ahead != nil && len(p.idle) > 0 {
+		o := p.observe(now)
+		if o.AheadWait = time.Duration(ahead.calls) * o.ServiceTime; autoscaler.ShouldWake(o) {
+			ahead = nil
+		}
 	}
 	if ahead != nil {
 		return ahead
@@ -47,12 +58,22 @@ func (p *pool) leastBusy(room int) *member {
 }
 
 // aheadOf returns the busy member that takes a call ahead, if the function's calls
-// are so short that none has to wait long behind another. p.mu is held.
+// are so short that none has to wait long behind another: the first with room, so
+// that the others become idle. p.mu is held.
 func (p *pool) aheadOf() *member {
-	if len(p.busy) == 0 || p.samples < aheadSamples || p.slowest > aheadLimit || p.version.Slots() > 1 {
+	if len(p.busy) == 0 || p.samples < aheadSamples || p.version.Slots() > 1 || p.slow > maxSlow || p.slowest > slowestLimit {
 		return nil
 	}
-	return p.leastBusy(1 + p.busy[0].Ahead())
+	room := 1 + p.busy[0].Ahead()
+	if service := p.service.Value(); service > 0 {
+		room = min(room, 1+int(shortLimit/service))
+	}
+	for _, m := range p.busy {
+		if !m.gone && m.calls < room && m.Alive() {
+			return m
+		}
+	}
+	return nil
 }
 
 // takeIdle takes the member that was freed last and still lives. p.mu is held.

@@ -39,6 +39,7 @@ type pool struct {
 	service, startTime autoscaler.Average
 	cpu                autoscaler.CPUShare
 	slowest            time.Duration // of late; it fades
+	slow               float64       // the share of calls that are not short, of late
 	samples            int
 	released           time.Time // when a call ended last, or the first began
 }
@@ -203,18 +204,28 @@ func (p *pool) serve(now time.Time) {
 	}
 }
 
+// delays is how often a call waits for a processor where its own process does so
+// once: the node has to be given one, too, to take the answer and to hand over the
+// next call.
+const delays = 3
+
 // learn takes in how a call went. p.mu is held.
 func (p *pool) learn(r *invocation.Record) {
+	running, waited := int(p.set.busy.Load()), delays*r.Delay
+	if r.Delay > 0 {
+		running = 1 // there is no need to guess how many share a processor
+	}
+	work := max(r.Duration-waited, min(r.CPU, r.Duration))
 	p.samples++
-	p.service.Observe(r.Duration)
-	p.cpu.Observe(r.CPU, r.Duration, int(p.set.busy.Load()), p.set.cores)
-	p.slowest = max(p.slowest-p.slowest/slowestFades, r.Duration)
+	p.service.Observe(work)
+	p.cpu.Observe(r.CPU+waited, r.Duration, running, p.set.cores)
+	p.slowest = max(p.slowest-p.slowest/slowestFades, work)
+	p.slow -= p.slow / slowFades
+	if work > shortLimit {
+		p.slow += 1.0 / slowFades
+	}
 	p.habit.peaked(r.PeakMemoryBytes)
 }
-
-// slowestFades is the part of the slowest call's time that each further call
-// takes off it.
-const slowestFades = 256
 
 // retire ends the pool: idle environments stop now, busy ones with their calls,
 // waiting calls are told to look for the version again.

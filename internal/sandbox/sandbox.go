@@ -178,7 +178,10 @@ func (e Exit) String() string {
 
 // Usage is what a sandbox has used.
 type Usage struct {
-	CPU             time.Duration
+	CPU time.Duration
+	// Delay is how long the first process could have run and waited for a
+	// processor; 0: the driver can't tell.
+	Delay           time.Duration
 	MemoryBytes     int64
 	PeakMemoryBytes int64
 	// OOMKills counts processes that the kernel killed for lack of memory.

@@ -163,6 +163,7 @@ func (c *chunk) addRecord(r *invocation.Record) {
 	f.number(recordPeak, r.PeakMemoryBytes)
 	f.number(recordRequestBytes, int64(r.RequestBytes))
 	f.number(recordResponseBytes, int64(r.ResponseBytes))
+	f.duration(recordDelay, r.Delay)
 	c.span(r.Received)
 	if r.Reported() {
 		c.span(r.Began)

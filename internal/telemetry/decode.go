@@ -46,6 +46,7 @@ const (
 	recordPeak
 	recordRequestBytes
 	recordResponseBytes
+	recordDelay
 )
 
 // stored is an entry as it was read: a line or a record.
@@ -199,6 +200,8 @@ func durationField(r *invocation.Record, tag int) *time.Duration {
 		return &r.Billed
 	case recordCPU:
 		return &r.CPU
+	case recordDelay:
+		return &r.Delay
 	default:
 		return nil
 	}

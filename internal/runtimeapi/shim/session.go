@@ -98,7 +98,7 @@ func (s *session) Invoke(ctx context.Context, inv *invocation.Invocation) (*invo
 }
 
 // ahead is how many invocations a shim takes before their turn.
-const ahead = 8
+const ahead = 32
 
 // Ahead implements [runtimeapi.Pipeliner].
 func (s *session) Ahead() int { return ahead }

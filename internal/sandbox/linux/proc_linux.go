@@ -1,12 +1,15 @@
 package linux
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +23,8 @@ type proc struct {
 	fd   *os.File
 	done chan struct{}
 	exit sandbox.Exit // set before done is closed
+	// sched reads how the process was scheduled; the sandbox's mu guards it.
+	sched meter
 
 	mu     sync.Mutex
 	reaped bool
@@ -38,6 +43,22 @@ func newProc(pid int) (*proc, error) {
 	p := &proc{pid: pid, fd: os.NewFile(uintptr(fd), "pidfd"), done: make(chan struct{})}
 	go p.wait() // end waits for it
 	return p, nil
+}
+
+// delay returns how long the process's main thread has waited for a processor; 0
+// if the kernel doesn't say.
+func (p *proc) delay() time.Duration {
+	line, err := p.sched.read("/proc/"+strconv.Itoa(p.pid), "schedstat")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(line, []byte(" "))
+	waited, _, _ := bytes.Cut(rest, []byte(" "))
+	n, err := parseNumber("schedstat", waited)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n)
 }
 
 // discard ends a process that nobody waits for.

@@ -211,7 +211,11 @@ func (s *Sandbox) Usage() (sandbox.Usage, error) {
 	if s.destroyed {
 		return sandbox.Usage{}, sandbox.ErrDestroyed
 	}
-	return s.group.usage()
+	u, err := s.group.usage()
+	if s.proc != nil {
+		u.Delay = s.proc.delay()
+	}
+	return u, err
 }
 
 // endMilliCPU is the least share of a sandbox that is being destroyed.
@@ -253,6 +257,7 @@ func (s *Sandbox) release(ctx context.Context) error {
 		if err := s.proc.end(ctx); err != nil {
 			return fmt.Errorf("destroy sandbox: %w", err)
 		}
+		s.proc.sched.close()
 		s.proc = nil
 	}
 	s.dropRoot()
