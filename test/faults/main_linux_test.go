@@ -119,7 +119,7 @@ func (n node) clear(t *testing.T) {
 func (n node) rested(t *testing.T, before nodetest.Held) {
 	t.Helper()
 	n.clear(t)
-	n.Rested(before)
+	n.Rested(t, before)
 	for line := range strings.Lines(n.Log.String()) {
 		if strings.Contains(line, "level=ERROR") {
 			t.Errorf("the node logged %s", line)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -103,8 +104,8 @@ func (n *Node) networks() int {
 }
 
 // Rested waits until the node holds what it held before.
-func (n *Node) Rested(before Held) {
-	n.T.Helper()
+func (n *Node) Rested(tb testing.TB, before Held) {
+	tb.Helper()
 	var after Held
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -115,8 +116,8 @@ func (n *Node) Rested(before Held) {
 			break
 		}
 		if time.Now().After(deadline) {
-			n.T.Fatalf("after %s the node still holds %s\nits processes: %s", EndLimit, strings.Join(after.More(before), ", "), n.Processes())
+			tb.Fatalf("after %s the node still holds %s\nits processes: %s", EndLimit, strings.Join(after.More(before), ", "), n.Processes())
 		}
 	}
-	n.T.Logf("before %+v, after %+v", before, after)
+	tb.Logf("before %+v, after %+v", before, after)
 }

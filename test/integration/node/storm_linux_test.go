@@ -84,7 +84,7 @@ func TestNothingIsLeftAfterAStorm(t *testing.T) {
 		t.Error("the storm was none")
 	}
 	calm()
-	n.Rested(before)
+	n.Rested(t, before)
 	deploy()
 	for _, w := range weather {
 		n.Want(t, w.name, "1", "1")
