@@ -37,7 +37,7 @@ func (c *Catalog) sweepOnce(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	used := c.usedCode()
+	used := c.UsedCode()
 	var failed error
 	for digest, since := range stored {
 		if used[digest] || now.Sub(since) < c.grace || c.custody.kept(digest, now) {
@@ -80,8 +80,8 @@ func (c *Catalog) codeAges(ctx context.Context) (map[string]time.Time, error) {
 	return ages, nil
 }
 
-// usedCode is the digests of the packages that functions use.
-func (c *Catalog) usedCode() map[string]bool {
+// UsedCode returns the digests of the packages that functions use.
+func (c *Catalog) UsedCode() map[string]bool {
 	used := map[string]bool{}
 	for r := range c.view.functions.values {
 		used[r.f.Latest.Code.SHA256] = true
@@ -97,7 +97,7 @@ func (c *Catalog) collect(ctx context.Context, digest string, now time.Time) err
 		return err
 	}
 	defer release()
-	if c.usedCode()[digest] || c.custody.kept(digest, now) {
+	if c.UsedCode()[digest] || c.custody.kept(digest, now) {
 		return nil
 	}
 	if err := c.objects.Delete(ctx, digest); err != nil {

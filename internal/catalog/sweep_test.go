@@ -38,7 +38,7 @@ func (n *node) sweep(t *testing.T, in time.Duration) {
 	}
 }
 
-func TestUnusedCodeIsRemovedAfterItsGrace(t *testing.T) {
+func TestUnUsedCodeIsRemovedAfterItsGrace(t *testing.T) {
 	n := run(t, t.TempDir())
 	used, unused := n.put(t, "used"), n.put(t, "unused")
 	n.create(t, "f", used)

@@ -59,6 +59,9 @@ type Config struct {
 	Resolve func(runtime string) (language.Resolution, error)
 	// CodeDir returns the directory that holds a code package unpacked.
 	CodeDir func(ctx context.Context, sha256 string) (string, error)
+	// CodeMounts lists what a version's environments get beside its code; nil:
+	// nothing.
+	CodeMounts func(v *function.Version, in language.Interpreter) []sandbox.Mount
 	// Environ returns the environment variables of user code.
 	Environ func(v *function.Version, in language.Interpreter, environment string) map[string]string
 	// Lines receives what functions write; it must not block.
@@ -179,7 +182,7 @@ func (f *Factory) runtime(identifier string) (language.Resolution, runtimeapi.Ad
 // launch makes a sandbox for the version and starts its runtime there.
 func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (err error) {
 	v := e.Version
-	mounts := append([]sandbox.Mount{codeMount(l)}, l.adapter.Mounts(l.resolution.Interpreter)...)
+	mounts := append(f.codeMounts(v, l), l.adapter.Mounts(l.resolution.Interpreter)...)
 	began := time.Now()
 	e.sandbox, err = f.cfg.Driver.Create(ctx, sandbox.Spec{
 		ID:          e.ID,
@@ -199,8 +202,13 @@ func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (e
 	return err
 }
 
-func codeMount(l *launchState) sandbox.Mount {
-	return sandbox.Mount{Source: l.codeDir, Target: "/var/task"}
+// codeMounts lists the mounts of the version's own.
+func (f *Factory) codeMounts(v *function.Version, l *launchState) []sandbox.Mount {
+	mounts := []sandbox.Mount{{Source: l.codeDir, Target: "/var/task"}}
+	if f.cfg.CodeMounts != nil {
+		mounts = append(mounts, f.cfg.CodeMounts(v, l.resolution.Interpreter)...)
+	}
+	return mounts
 }
 
 // settings is what the version's adapter must know of it.

@@ -120,7 +120,7 @@ func (f *Factory) bind(ctx context.Context, e *Environment, l *launchState) erro
 		MemoryBytes: int64(v.MemoryMB) << 20,
 		MilliCPU:    max(initMilliCPU, milliCPU(v)),
 		TmpBytes:    int64(v.EphemeralMB) << 20,
-		Mounts:      []sandbox.Mount{codeMount(l)},
+		Mounts:      f.codeMounts(v, l),
 		Egress:      v.Egress,
 	})
 	if err != nil {

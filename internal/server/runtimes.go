@@ -122,6 +122,9 @@ func (n *node) adapters(ctx context.Context) (map[language.Family]runtimeapi.Ada
 	if err != nil {
 		return nil, err
 	}
+	if err := n.openCodeCaches(ctx, shims); err != nil {
+		return nil, err
+	}
 	n.background(ctx, "interpreters", func(ctx context.Context) error { return n.runtimes.Prepare(ctx, shims.Prepare) })
 	return map[language.Family]runtimeapi.Adapter{
 		language.Node:     shims,

@@ -63,6 +63,7 @@ type node struct {
 	runtimes   *runtimes
 	driver     sandbox.Driver
 	catalog    *catalog.Catalog
+	caches     *codeCaches
 	pools      *pool.Set
 	dispatcher *dispatch.Dispatcher
 	metrics    *metrics

@@ -154,6 +154,7 @@ func (n *node) buildPath(ctx context.Context) error {
 		Adapters:    adapters,
 		Resolve:     n.runtimes.Resolve,
 		CodeDir:     n.catalog.CodeDir,
+		CodeMounts:  n.caches.mounts,
 		Environ:     n.environ,
 		Lines:       n.store.Line,
 		InitTimeout: n.cfg.InitTimeout,
@@ -206,7 +207,7 @@ func (n *node) keepDeployed() {
 		list, more = n.catalog.Functions(function.DefaultNamespace, after, page)
 		for _, f := range list {
 			if after = f.Name; f.State == function.Active {
-				n.pools.Keep(&f.Latest)
+				n.prepared(&f.Latest)
 			}
 		}
 	}
@@ -224,8 +225,14 @@ func (n *node) changed(old, updated *function.Function) {
 		n.pools.Retire(old.Namespace, old.Name, function.Latest)
 	}
 	if updated.State == function.Active {
-		n.pools.Keep(&updated.Latest)
+		n.prepared(&updated.Latest)
 	}
+}
+
+// prepared begins what makes the first call of a version faster.
+func (n *node) prepared(v *function.Version) {
+	n.pools.Keep(v)
+	n.caches.want(v)
 }
 
 func (n *node) environ(v *function.Version, in language.Interpreter, id string) map[string]string {
