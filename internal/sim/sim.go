@@ -19,6 +19,8 @@ import (
 	"mayfly.dev/mayfly/internal/fault"
 )
 
+//go:generate go run ./gen ../../docs/scaling.md ../../docs/scaling
+
 // The bounds of a cluster.
 const (
 	maxNodes       = 10_000
