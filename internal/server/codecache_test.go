@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -63,11 +62,5 @@ func TestWantedCachesAreMadeOnceForACodePackage(t *testing.T) {
 	}
 	if v := c.next(); v != nil {
 		t.Errorf("then %+v, want nothing", v)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	c.dir, c.log = t.TempDir(), slog.New(slog.DiscardHandler)
-	if err := c.run(ctx, nil); err == nil {
-		t.Error("it runs on after its end")
 	}
 }
