@@ -60,6 +60,13 @@ type Limiter interface {
 	Limit(memoryBytes int64, milliCPU int) error
 }
 
+// Meter is a sandbox whose processor time can be read without the rest of its
+// usage, which is read twice with every invocation otherwise.
+type Meter interface {
+	// CPU reports what [Usage] calls CPU.
+	CPU() (time.Duration, error)
+}
+
 // Binder is a sandbox that was made unbound ([Spec.Unbound]): its first process
 // may start before it is known whose it will be.
 type Binder interface {

@@ -20,8 +20,9 @@ const v2Controllers = "+memory +cpu +pids"
 
 // cgroups2 is cgroup version 2: one hierarchy for all controllers.
 type cgroups2 struct {
-	parent string
-	names  *groupNames
+	parent  string
+	names   *groupNames
+	freezes bool
 }
 
 var _ cgroups = (*cgroups2)(nil)
@@ -46,6 +47,7 @@ func newV2(root, nodeID string) (*cgroups2, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Rmdir(c.parent))
 	}
+	c.freezes = unix.Access(filepath.Join(c.parent, freezeFile), unix.W_OK) == nil
 	return c, nil
 }
 
@@ -58,14 +60,36 @@ func moveSelf(root, nodeID string) error {
 	return set(leaf, "cgroup.procs", "0")
 }
 
-func (c *cgroups2) gaps() []sandbox.Gap { return nil }
+func (c *cgroups2) gaps() []sandbox.Gap {
+	if c.freezes {
+		return nil
+	}
+	return []sandbox.Gap{{
+		What: "Idle sandboxes can't be frozen: what runs in one between calls takes processor time.",
+		Why:  "The kernel is older than 5.2.",
+		Fix:  "Run the node on a newer kernel.",
+	}}
+}
 
 func (c *cgroups2) create() (cgroup, error) {
 	g := &cgroup2{dir: filepath.Join(c.parent, c.names.next())}
 	if err := makeGroup(g.dir); err != nil {
 		return nil, err
 	}
+	if c.freezes {
+		g.freeze = newFreezer2(g.dir)
+	}
 	return g, nil
+}
+
+const freezeFile = "cgroup.freeze"
+
+func newFreezer2(dir string) *freezer {
+	return &freezer{
+		file: filepath.Join(dir, freezeFile), stop: []byte("1"), wake: []byte("0"),
+		state: filepath.Join(dir, "cgroup.events"), settled: []byte("frozen 1"),
+		prepare: func() error { return nil },
+	}
 }
 
 func (g *cgroup2) discard() error { return unix.Rmdir(g.dir) }
@@ -80,8 +104,23 @@ func (c *cgroups2) close() error {
 }
 
 type cgroup2 struct {
-	dir   string
-	meter meter
+	dir    string
+	meter  meter
+	freeze *freezer // nil: the kernel can't
+}
+
+func (g *cgroup2) freezer() *freezer { return g.freeze }
+
+func (g *cgroup2) reclaim() error {
+	size, err := reclaimable(g.dir, "file", "anon")
+	if err != nil || size < minReclaim {
+		return err
+	}
+	// EAGAIN: less could be had.
+	if err := setIfPresent(g.dir, "memory.reclaim", strconv.FormatInt(size, 10)); !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	return nil
 }
 
 func (g *cgroup2) limit(was, l limits) error {
@@ -118,7 +157,7 @@ func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {
 }
 
 func (g *cgroup2) usage() (sandbox.Usage, error) {
-	cpu, err1 := g.meter.field(g.dir, "cpu.stat", "usage_usec")
+	cpu, err1 := g.cpu()
 	memory, err2 := g.meter.number(g.dir, "memory.current")
 	peak, err3 := g.meter.number(g.dir, "memory.peak")
 	if errors.Is(err3, fs.ErrNotExist) { // before kernel 5.19
@@ -127,9 +166,14 @@ func (g *cgroup2) usage() (sandbox.Usage, error) {
 	kills, err4 := g.meter.field(g.dir, "memory.events", "oom_kill")
 	pids, err5 := g.meter.number(g.dir, "pids.current")
 	return sandbox.Usage{
-		CPU:         time.Duration(cpu) * time.Microsecond,
+		CPU:         cpu,
 		MemoryBytes: memory, PeakMemoryBytes: peak, OOMKills: int(kills), PIDs: int(pids),
 	}, errors.Join(err1, err2, err3, err4, err5)
+}
+
+func (g *cgroup2) cpu() (time.Duration, error) {
+	n, err := g.meter.field(g.dir, "cpu.stat", "usage_usec")
+	return time.Duration(n) * time.Microsecond, err
 }
 
 func (g *cgroup2) remove(ctx context.Context) error {

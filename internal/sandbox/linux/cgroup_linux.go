@@ -39,6 +39,13 @@ type cgroup interface {
 	// nobody knows. Each file that need not be written saves 20 µs of a binding.
 	limit(was, l limits) error
 	usage() (sandbox.Usage, error)
+	// cpu is the part of usage that counts processor time.
+	cpu() (time.Duration, error)
+	// freezer is the group's own; nil: it can't be frozen.
+	freezer() *freezer
+	// reclaim gives back what the kernel keeps for the group of files, whether they
+	// are mapped or were only read, and with swap the rest too.
+	reclaim() error
 	// discard removes a group that nothing has run in.
 	discard() error
 	// remove kills what is left in the group and removes it. It may be called
@@ -190,6 +197,35 @@ func number(dir, file string) (int64, error) {
 	return parseNumber(file, b)
 }
 
+// minReclaim is how much memory must be there to be worth the milliseconds that
+// reclaiming it takes.
+const minReclaim = 256 << 10
+
+// reclaimable returns how much of a group's memory might be had: that of files
+// and, if there is somewhere to put it, the other.
+func reclaimable(dir, files, other string) (int64, error) {
+	size, err := field(dir, "memory.stat", files)
+	if err != nil || !hasSwap() {
+		return size, err
+	}
+	more, err := field(dir, "memory.stat", other)
+	return size + more, err
+}
+
+// hasSwap reports whether the machine can page out memory that is no file's.
+func hasSwap() bool {
+	b, err := os.ReadFile("/proc/swaps")
+	return err == nil && bytes.Count(b, []byte("\n")) > 1 // the first line is a heading
+}
+
+// field reads a number from a cgroup file of lines "key number"; 0 if the key is
+// not there.
+func field(dir, file, key string) (int64, error) {
+	var m meter
+	defer m.close()
+	return m.field(dir, file, key)
+}
+
 // noCgroups stands in where there are none that we may use.
 type noCgroups struct{ why string }
 
@@ -201,7 +237,7 @@ func (noCgroups) close() error                { return nil }
 
 func (n noCgroups) gaps() []sandbox.Gap {
 	return []sandbox.Gap{{
-		What: "Memory, processor share and the number of processes of a sandbox as a whole are not limited or measured.",
+		What: "Memory, processor share and the number of processes of a sandbox as a whole are not limited or measured, and it can't be frozen.",
 		Why:  "No cgroups can be used: " + n.why + ".",
 		Fix:  "Run the node as root, or as a systemd service with Delegate=yes on a machine with cgroup version 2.",
 	}}
@@ -212,5 +248,8 @@ type noCgroup struct{}
 func (noCgroup) join(*script, *process) (func(), error) { return func() {}, nil }
 func (noCgroup) limit(_, _ limits) error                { return nil }
 func (noCgroup) usage() (sandbox.Usage, error)          { return sandbox.Usage{}, nil }
+func (noCgroup) freezer() *freezer                      { return nil }
+func (noCgroup) reclaim() error                         { return nil }
+func (noCgroup) cpu() (time.Duration, error)            { return 0, nil }
 func (noCgroup) discard() error                         { return nil }
 func (noCgroup) remove(context.Context) error           { return nil }

@@ -63,6 +63,11 @@ func killGroup(dir string) error {
 // sweepGroups removes the groups below parent that names did not make, and what
 // is in them.
 func sweepGroups(ctx context.Context, parent string, names *groupNames) error {
+	return eachLeftover(parent, names, func(dir string) error { return removeGroup(ctx, dir) })
+}
+
+// eachLeftover calls do with the groups below parent that names did not make.
+func eachLeftover(parent string, names *groupNames, do func(dir string) error) error {
 	entries, err := os.ReadDir(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -73,7 +78,7 @@ func sweepGroups(ctx context.Context, parent string, names *groupNames) error {
 	var errs []error
 	for _, e := range entries {
 		if e.IsDir() && !names.own(e.Name()) {
-			errs = append(errs, removeGroup(ctx, filepath.Join(parent, e.Name())))
+			errs = append(errs, do(filepath.Join(parent, e.Name())))
 		}
 	}
 	return errors.Join(errs...)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"mayfly.dev/mayfly/internal/fault"
+	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux"
 	"mayfly.dev/mayfly/internal/sandbox/sandboxtest"
 )
@@ -52,26 +54,34 @@ func TestSandboxesDieWithTheNode(t *testing.T) {
 	}
 }
 
-// node is a node that starts two sandboxes and waits to be killed. The second
-// sandbox's process has opted out of ending with the node.
+// node is a node that starts sandboxes and waits to be killed. The second is
+// frozen and can't end with the node; the process of the third has opted out of
+// that.
 func node(args []string) error {
 	d, err := linux.New(linux.Config{StateDir: args[0], NodeID: "crash"})
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	for id, script := range map[string]string{
-		"plain":    "sleep 1000",
-		"stubborn": "exec /usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL(None).prctl(1, 0); print(\"ready\", flush=True); time.sleep(1000)'",
+	for _, s := range []struct{ id, script string }{
+		{"plain", "sleep 1000"},
+		{"frozen", "sleep 1000 & sleep 1000; :"},
+		// The last one to start says so.
+		{"stubborn", "exec /usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL(None).prctl(1, 0); print(\"ready\", flush=True); time.sleep(1000)'"},
 	} {
-		sb, err := d.Create(ctx, sandboxtest.Spec(id))
+		sb, err := d.Create(ctx, sandboxtest.Spec(s.id))
 		if err != nil {
 			return err
 		}
-		cmd := sandboxtest.Shell(script)
+		cmd := sandboxtest.Shell(s.script)
 		cmd.Stdout = os.Stdout
 		if _, err := sb.Start(ctx, cmd); err != nil {
 			return err
+		}
+		if f, ok := sb.(sandbox.Freezer); ok && s.id == "frozen" {
+			if err := f.Freeze(ctx); err != nil && !fault.Is(err, fault.Unsupported, "Freezer") {
+				return err
+			}
 		}
 	}
 	select {}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
@@ -17,6 +18,8 @@ import (
 type Sandbox struct {
 	driver *Driver
 	spec   sandbox.Spec
+	// freezer is set by acquire and has its own lock; nil: there is none.
+	freezer *freezer
 
 	// mu guards all below. Destroy holds it to its end, so that a second call
 	// waits for the first.
@@ -37,6 +40,8 @@ var (
 	_ sandbox.Sandbox = (*Sandbox)(nil)
 	_ sandbox.Limiter = (*Sandbox)(nil)
 	_ sandbox.Binder  = (*Sandbox)(nil)
+	_ sandbox.Freezer = (*Sandbox)(nil)
+	_ sandbox.Meter   = (*Sandbox)(nil)
 )
 
 // ID returns the id of the sandbox's spec.
@@ -58,6 +63,7 @@ func (s *Sandbox) acquire(ctx context.Context) (err error) {
 		s.group = nil
 		return fmt.Errorf("create sandbox: %w", err)
 	}
+	s.freezer = s.group.freezer()
 	if err := s.limit(s.spec.MemoryBytes, s.spec.MilliCPU); err != nil {
 		return fmt.Errorf("create sandbox: %w", err)
 	}
@@ -218,6 +224,16 @@ func (s *Sandbox) Usage() (sandbox.Usage, error) {
 	return u, err
 }
 
+// CPU reports what processor time the sandbox has used.
+func (s *Sandbox) CPU() (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return 0, sandbox.ErrDestroyed
+	}
+	return s.group.cpu()
+}
+
 // endMilliCPU is the least share of a sandbox that is being destroyed.
 const endMilliCPU = 1000
 
@@ -243,6 +259,20 @@ func (s *Sandbox) hurry() {
 	}
 }
 
+// end kills what runs. It is killed before it is thawed, so that nothing of it
+// goes on.
+func (s *Sandbox) end(ctx context.Context) error {
+	if err := s.proc.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	if s.freezer != nil {
+		if err := s.freezer.close(); err != nil {
+			return err
+		}
+	}
+	return s.proc.end(ctx)
+}
+
 // release frees what the sandbox still holds, in the order in which nothing is
 // used any more. What it could not free stays held for the next call.
 func (s *Sandbox) release(ctx context.Context) error {
@@ -254,7 +284,7 @@ func (s *Sandbox) release(ctx context.Context) error {
 	s.listeners = nil
 	if s.proc != nil {
 		s.hurry()
-		if err := s.proc.end(ctx); err != nil {
+		if err := s.end(ctx); err != nil {
 			return fmt.Errorf("destroy sandbox: %w", err)
 		}
 		s.proc.sched.close()

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/procstat"
 )
@@ -96,7 +98,7 @@ func FuzzParseCgroupMounts(f *testing.F) {
 // A machine with version 2 has these files in every group.
 var v2Files = []string{
 	"cgroup.subtree_control", "cgroup.procs", "cgroup.kill", "memory.max", "memory.swap.max", "memory.oom.group",
-	"cpu.max", "cpu.max.burst", "cpu.weight", "pids.max",
+	"cpu.max", "cpu.max.burst", "cpu.weight", "pids.max", "cgroup.freeze", "memory.reclaim",
 }
 
 func fakeGroup(t *testing.T, dir string, files map[string]string) {
@@ -162,6 +164,81 @@ func TestCgroup2Files(t *testing.T) {
 		t.Errorf("after the files were closed: %+v, %v", u, err)
 	}
 	g.meter.close()
+}
+
+func TestCgroup2Freezes(t *testing.T) {
+	root := t.TempDir()
+	fakeGroup(t, root, map[string]string{})
+	fakeGroup(t, filepath.Join(root, "mayfly-n"), map[string]string{})
+	c, err := newV2(root, "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gaps := c.gaps(); len(gaps) > 0 {
+		t.Errorf("gaps %v, want none", gaps)
+	}
+	made, err := c.create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, ok := made.(*cgroup2)
+	if !ok {
+		t.Fatalf("made %T", made)
+	}
+	fakeGroup(t, g.dir, map[string]string{
+		"cgroup.events": "populated 1\nfrozen 0\n", "memory.stat": "anon 5\nfile 1048500\n", "memory.reclaim": "",
+	})
+	content := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(g.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	f := g.freezer()
+	if err := f.freeze(); err != nil || content("cgroup.freeze") != "1" {
+		t.Errorf("freeze: %v, wrote %q", err, content("cgroup.freeze"))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := f.await(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("await while something runs: %v", err)
+	}
+	if content("cgroup.freeze") != "0" {
+		t.Error("it is left half frozen")
+	}
+	if err := f.freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(g.dir, "cgroup.events"), []byte("populated 1\nfrozen 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.await(t.Context()); err != nil {
+		t.Errorf("await when all stand still: %v", err)
+	}
+	if err := g.reclaim(); err != nil || !strings.HasPrefix(content("memory.reclaim"), "10485") {
+		t.Errorf("reclaim: %v, wrote %q", err, content("memory.reclaim"))
+	}
+	if err := f.thaw(); err != nil || content("cgroup.freeze") != "0" {
+		t.Errorf("thaw: %v, wrote %q", err, content("cgroup.freeze"))
+	}
+	if err := errors.Join(f.close(), f.close()); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if err := f.freeze(); !fault.Is(err, fault.Conflict, "SandboxDestroyed") {
+		t.Errorf("freeze when closed: %v", err)
+	}
+}
+
+func TestFreezerThatIsMissingIsAGap(t *testing.T) {
+	c := newV1(map[string]string{"memory": "/m", "cpu": "/c", "cpuacct": "/c", "pids": "/p"}, "n")
+	if gaps := c.gaps(); len(gaps) != 1 || !strings.Contains(gaps[0].What, "frozen") {
+		t.Errorf("gaps %v, want the freezer's", gaps)
+	}
+	old := &cgroups2{}
+	if gaps := old.gaps(); len(gaps) != 1 || !strings.Contains(gaps[0].What, "frozen") {
+		t.Errorf("gaps %v, want the freezer's", gaps)
+	}
 }
 
 // A process starts in a group of version 2, if there is one, even if that has no

@@ -42,6 +42,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) sandbox.Driver) {
 		t.Run(name, func(t *testing.T) { test(t, newDriver(t)) })
 	}
 	t.Run("Binder", func(t *testing.T) { binder(t, newDriver) })
+	t.Run("Freezer", func(t *testing.T) { freezer(t, newDriver) })
 }
 
 func outputAndExit(t *testing.T, d sandbox.Driver) {
