@@ -72,7 +72,7 @@ func format(v float64, unit string) string {
 	switch unit {
 	case "µs":
 		digits := 0
-		if v < 10 {
+		if math.Abs(v) < 20 { // as the numbers to reach are
 			digits = 1
 		}
 		return strconv.FormatFloat(v, 'f', digits, 64)
