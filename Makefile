@@ -39,7 +39,7 @@ cross: ## the other platforms must build
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
 
-bench: ## timings, as ratios against a bare process and a direct HTTP server
+bench: ## timings against bare processes, direct servers and peers, and the numbers to reach
 	scripts/setup.sh bench
 	$(MAKE) --no-print-directory build
 	go run ./test/bench
