@@ -3,7 +3,9 @@ package environment
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -34,9 +36,12 @@ type Environment struct {
 	started time.Time
 	sandbox sandbox.Sandbox
 	session runtimeapi.Session
-	line    runtimeapi.Pipeliner // the session, if it takes invocations ahead
-	ahead   int
-	final   *sandbox.Usage // what a failed start had used; nil: ask the sandbox
+	// listener is for the platform's API inside, inside ends that; nil: there is none.
+	listener net.Listener
+	inside   io.Closer
+	line     runtimeapi.Pipeliner // the session, if it takes invocations ahead
+	ahead    int
+	final    *sandbox.Usage // what a failed start had used; nil: ask the sandbox
 
 	stopping sync.Mutex // held while the environment is freed; before mu
 	stopped  bool       // all has been freed; guarded by stopping
@@ -176,6 +181,9 @@ func (e *Environment) free(ctx context.Context) error {
 	}
 	if e.session != nil {
 		err = errors.Join(err, e.session.Close())
+	}
+	if e.inside != nil {
+		err = errors.Join(err, e.inside.Close())
 	}
 	return err
 }

@@ -13,7 +13,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -36,6 +38,8 @@ const (
 	// up before a call of the same appetite can't start any.
 	crowdedPIDs  = maxPIDs / 2
 	maxOpenFiles = 1024
+	// insideAddress is where the platform's API listens inside a sandbox.
+	insideAddress = "127.0.0.1:9002"
 	// mbPerCPU is the memory size that comes with one whole processor.
 	mbPerCPU = 1769
 	// initMilliCPU is the least share during the init phase: with the 72
@@ -63,7 +67,12 @@ type Config struct {
 	// nothing.
 	CodeMounts func(v *function.Version, in language.Interpreter) []sandbox.Mount
 	// Environ returns the environment variables of user code.
-	Environ func(v *function.Version, in language.Interpreter, environment string) map[string]string
+	// endpoint is where it reaches the platform's API; empty: nowhere.
+	Environ func(v *function.Version, in language.Interpreter, environment, endpoint string) map[string]string
+	// Inside serves the platform's API to the function of an execution environment,
+	// on a listener in its sandbox. It returns the URL and what ends it; nil: there
+	// is no such API.
+	Inside func(l net.Listener, environment string) (endpoint string, end io.Closer)
 	// Lines receives what functions write; it must not block.
 	Lines func(telemetry.Line)
 	// InitTimeout bounds the init phase, unless the version's own timeout is
@@ -105,7 +114,7 @@ func (f *Factory) Start(ctx context.Context, v *function.Version, stem *Stem) (*
 func (f *Factory) make(ctx context.Context, v *function.Version, stem *Stem) (*Environment, error) {
 	e := &Environment{ID: newID(), Version: v, lines: f.cfg.Lines, started: time.Now()}
 	if stem != nil {
-		e.ID, e.sandbox = stem.id, stem.sandbox
+		e.ID, e.sandbox, e.listener = stem.id, stem.sandbox, stem.listener
 	}
 	e.log = f.log.With("function", v.Function, "environment", e.ID)
 	if err := f.start(ctx, e, stem); err != nil {
@@ -197,7 +206,11 @@ func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (e
 	if err != nil {
 		return err
 	}
-	e.session, err = l.adapter.Launch(ctx, e.sandbox, f.settings(e, l))
+	settings, err := f.settings(ctx, e, l)
+	if err != nil {
+		return err
+	}
+	e.session, err = l.adapter.Launch(ctx, e.sandbox, settings)
 	e.Phases.Sandbox = time.Since(began)
 	return err
 }
@@ -211,15 +224,32 @@ func (f *Factory) codeMounts(v *function.Version, l *launchState) []sandbox.Moun
 	return mounts
 }
 
-// settings is what the version's adapter must know of it.
-func (f *Factory) settings(e *Environment, l *launchState) runtimeapi.Launch {
+// settings is what the version's adapter must know of it. From here on the
+// platform's API is there inside the sandbox.
+func (f *Factory) settings(ctx context.Context, e *Environment, l *launchState) (runtimeapi.Launch, error) {
+	endpoint := ""
+	if f.cfg.Inside != nil {
+		if err := f.listen(ctx, e.sandbox, &e.listener); err != nil {
+			return runtimeapi.Launch{}, err
+		}
+		endpoint, e.inside = f.cfg.Inside(e.listener, e.ID)
+	}
 	return runtimeapi.Launch{
 		Environment: e.ID,
 		Version:     e.Version,
 		Interpreter: l.resolution.Interpreter,
-		Env:         f.cfg.Environ(e.Version, l.resolution.Interpreter, e.ID),
+		Env:         f.cfg.Environ(e.Version, l.resolution.Interpreter, e.ID, endpoint),
 		Output:      e.output,
+	}, nil
+}
+
+// listen takes the address of the platform's API inside a sandbox, unless that has
+// been done or there is no such API. A stem takes it when it starts.
+func (f *Factory) listen(ctx context.Context, sb sandbox.Sandbox, l *net.Listener) (err error) {
+	if f.cfg.Inside != nil && *l == nil {
+		*l, err = sb.Listen(ctx, insideAddress)
 	}
+	return err
 }
 
 func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) error {

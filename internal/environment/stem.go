@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"mayfly.dev/mayfly/internal/fault"
@@ -30,7 +31,10 @@ type Stem struct {
 
 	id      string
 	sandbox sandbox.Sandbox
-	runtime runtimeapi.Stem
+	// listener is for the platform's API, once the stem is bound; nil: there is none.
+	// The sandbox closes it.
+	listener net.Listener
+	runtime  runtimeapi.Stem
 }
 
 // StemFor says which interpreter's stems v can be bound to; false: none, it has to
@@ -67,6 +71,9 @@ func (f *Factory) launchStem(ctx context.Context, s *Stem, stemmer runtimeapi.St
 		Mounts: mounts, Unbound: true,
 	})
 	if err != nil {
+		return err
+	}
+	if err := f.listen(ctx, s.sandbox, &s.listener); err != nil {
 		return err
 	}
 	if s.runtime, err = stemmer.LaunchStem(ctx, s.sandbox, s.id, s.Interpreter); err != nil {
@@ -126,7 +133,11 @@ func (f *Factory) bind(ctx context.Context, e *Environment, l *launchState) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnbound, err)
 	}
-	e.session, err = l.stem.runtime.Bind(ctx, f.settings(e, l))
+	settings, err := f.settings(ctx, e, l)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnbound, err)
+	}
+	e.session, err = l.stem.runtime.Bind(ctx, settings)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnbound, err)
 	}

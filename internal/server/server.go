@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"mayfly.dev/mayfly/internal/api/inner"
 	"mayfly.dev/mayfly/internal/auth"
 	"mayfly.dev/mayfly/internal/catalog"
 	"mayfly.dev/mayfly/internal/config"
@@ -66,6 +67,7 @@ type node struct {
 	caches     *codeCaches
 	pools      *pool.Set
 	dispatcher *dispatch.Dispatcher
+	inner      *inner.API
 	metrics    *metrics
 
 	stopping chan struct{} // closed when the node begins to drain

@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"time"
 
+	"mayfly.dev/mayfly/internal/api/inner"
 	"mayfly.dev/mayfly/internal/auth"
 	"mayfly.dev/mayfly/internal/autoscaler"
 	"mayfly.dev/mayfly/internal/catalog"
@@ -156,6 +159,7 @@ func (n *node) buildPath(ctx context.Context) error {
 		CodeDir:     n.catalog.CodeDir,
 		CodeMounts:  n.caches.mounts,
 		Environ:     n.environ,
+		Inside:      func(l net.Listener, environment string) (string, io.Closer) { return n.inner.Serve(l, environment) },
 		Lines:       n.store.Line,
 		InitTimeout: n.cfg.InitTimeout,
 		Log:         n.log.With("part", "environment"),
@@ -172,6 +176,10 @@ func (n *node) buildPath(ctx context.Context) error {
 		},
 		Log: n.log.With("part", "dispatch"),
 	})
+	n.inner = inner.New(inner.Config{
+		Sealer: n.keys, Catalog: n.catalog, Invoker: n.dispatcher, Account: account, Region: n.cfg.Region, Log: n.log.With("part", "inner"),
+	})
+	n.onStop("inner api", n.inner.Close)
 	n.catalog.OnChange(n.changed)
 	n.keepDeployed() //nolint:contextcheck // what it begins outlives the start
 	return nil
@@ -235,8 +243,9 @@ func (n *node) prepared(v *function.Version) {
 	n.caches.want(v)
 }
 
-func (n *node) environ(v *function.Version, in language.Interpreter, id string) map[string]string {
+func (n *node) environ(v *function.Version, in language.Interpreter, id, endpoint string) map[string]string {
 	return runtimeapi.Environ(v, runtimeapi.Params{
 		Environment: id, Started: time.Now(), Region: n.cfg.Region, Interpreter: in,
+		Endpoint: endpoint, Credentials: n.inner.Credentials(v, id),
 	})
 }

@@ -65,7 +65,10 @@ type Config struct {
 	GatewayPort int
 	// Concurrency is how many invocations may run on the node at once.
 	Concurrency int
-	Log         *slog.Logger // nil: discard
+	// Allow reports whether callers may do what IAM calls by that name, such as
+	// lambda:InvokeFunction; nil: everything. With it, links to code are not served.
+	Allow func(action string) bool
+	Log   *slog.Logger // nil: discard
 }
 
 // Handler serves the AWS dialect.
@@ -75,6 +78,7 @@ type Handler struct {
 	lambda   *lambda.Service
 	account  func(namespace string) string
 	region   string
+	allow    func(action string) bool
 	log      *slog.Logger
 	large    chan struct{} // a place for each large body
 }
@@ -98,7 +102,7 @@ func New(cfg Config) *Handler {
 			"iam":    roles,
 			"sts":    sts.New(sts.Config{Roles: roles, Sessions: cfg.Keys, Log: cfg.Log}),
 		},
-		lambda: functions, account: cfg.Account, region: cfg.Region, log: cfg.Log,
+		lambda: functions, account: cfg.Account, region: cfg.Region, allow: cfg.Allow, log: cfg.Log,
 		large: make(chan struct{}, largeBodies),
 	}
 }
@@ -109,7 +113,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["x-amzn-RequestId"] = []string{id}
 	refuser, name := h.guess(r)
 	defer h.recover(w, id, refuser)
-	if strings.HasPrefix(r.URL.Path, lambda.CodePath) {
+	if strings.HasPrefix(r.URL.Path, lambda.CodePath) && h.allow == nil {
 		h.lambda.ServeCode(w, r, id)
 		return
 	}
@@ -139,11 +143,27 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, id, name string)
 	if err := signature.Verify(body); err != nil {
 		return err
 	}
-	service.Serve(w, &protocol.Request{
+	request := &protocol.Request{
 		Request: r, ID: id, Identity: signature.Identity, Account: h.account(signature.Identity.Namespace),
 		Region: h.region, Payload: body,
-	})
+	}
+	if err := h.authorize(service, signature.Service, request); err != nil {
+		return err
+	}
+	service.Serve(w, request)
 	return nil
+}
+
+// authorize checks that the caller may do what it asks for.
+func (h *Handler) authorize(service protocol.Service, name string, r *protocol.Request) error {
+	if h.allow == nil {
+		return nil
+	}
+	action := name + ":" + service.Action(r)
+	if h.allow(action) {
+		return nil
+	}
+	return fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s", sts.ARN(r.Account, r.Identity), action)
 }
 
 // recover answers for a handler that panicked.

@@ -5,6 +5,7 @@ package environmenttest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -33,6 +34,10 @@ type World struct {
 	OOM atomic.Bool
 	// PIDs is how many processes sandboxes report, Memory how many bytes they use.
 	PIDs, Memory atomic.Int64
+	// Inside serves the platform's API in sandboxes; nil: there is none.
+	Inside func(l net.Listener, environment string) (string, io.Closer)
+	// Environ sees the endpoint of each environment; nil: nobody looks.
+	Environ func(endpoint string)
 	// Lines receives the log; nil: it is dropped.
 	Lines func(telemetry.Line)
 
@@ -64,9 +69,15 @@ func (w *World) Factory() *environment.Factory {
 				Runtime: runtime, Family: language.Provided, Interpreter: language.Interpreter{Family: language.Provided},
 			}, nil
 		},
-		CodeDir:     func(context.Context, string) (string, error) { return "/code", nil },
-		Environ:     func(*function.Version, language.Interpreter, string) map[string]string { return nil },
+		CodeDir: func(context.Context, string) (string, error) { return "/code", nil },
+		Environ: func(_ *function.Version, _ language.Interpreter, _, endpoint string) map[string]string {
+			if w.Environ != nil {
+				w.Environ(endpoint)
+			}
+			return nil
+		},
 		Lines:       lines,
+		Inside:      w.Inside,
 		InitTimeout: 200 * time.Millisecond,
 	})
 }
@@ -132,8 +143,11 @@ var (
 	errFrozen    = errors.New("the test's sandbox is frozen")
 )
 
-func (b *box) ID() string                                           { return b.spec.ID }
-func (b *box) Listen(context.Context, string) (net.Listener, error) { return nil, errNoProcess }
+func (b *box) ID() string { return b.spec.ID }
+func (b *box) Listen(ctx context.Context, _ string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 func (b *box) Start(context.Context, sandbox.Command) (sandbox.Process, error) {
 	return nil, errNoProcess
 }

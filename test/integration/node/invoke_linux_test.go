@@ -38,6 +38,7 @@ func TestInvoking(t *testing.T) {
 	t.Run("exit", n.testExit)
 	t.Run("function error", n.testFunctionError)
 	t.Run("failing init", n.testFailingInit)
+	t.Run("function to function", n.testFunctionToFunction)
 	t.Run("log", n.testLog)
 	t.Run("memory used", n.testMemoryUsed)
 	t.Run("warm reuse", n.testWarmReuse)
@@ -86,6 +87,40 @@ func wantFailure(t *testing.T, r *client.Result, errorType, message string) {
 	err := json.Unmarshal(r.Payload, &failure)
 	if err != nil || r.FunctionError != "Unhandled" || failure.ErrorType != errorType || !regexp.MustCompile(message).MatchString(failure.ErrorMessage) {
 		t.Errorf("got %q %.500s, want Unhandled %s: %s", r.FunctionError, r.Payload, errorType, message)
+	}
+}
+
+// testFunctionToFunction has a function call others through the platform's API
+// inside its sandbox, from a new environment and from one that is warm.
+func (n *node) testFunctionToFunction(t *testing.T) {
+	t.Parallel()
+	n.deploy(t, "asking", "node", wire.Settings{})
+	ask := func(method, path, body string) (status int, answer string) {
+		t.Helper()
+		question, err := json.Marshal(map[string]string{"do": "ask", "method": method, "path": path, "body": body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body == "" {
+			question = []byte(strings.Replace(string(question), `"body":"",`, "", 1))
+		}
+		r := n.Call(t, "asking", string(question))
+		var got struct {
+			Status int
+			Body   string
+		}
+		if err := json.Unmarshal(r.Payload, &got); err != nil || r.FunctionError != "" {
+			t.Fatalf("%s %s: %s %s", method, path, r.FunctionError, r.Payload)
+		}
+		return got.Status, got.Body
+	}
+	for _, callee := range []string{"python", "custom", "node"} {
+		if status, body := ask("POST", "/v1/namespaces/default/functions/"+callee+"/invocations", `{"a":1}`); status != http.StatusOK || strings.ReplaceAll(body, " ", "") != `{"a":1}` {
+			t.Errorf("%s answers %d %s", callee, status, body)
+		}
+	}
+	if status, body := ask("GET", "/v1/node", ""); status != http.StatusForbidden || !strings.Contains(body, "ActionDenied") {
+		t.Errorf("what a function may not do is answered %d %s", status, body)
 	}
 }
 

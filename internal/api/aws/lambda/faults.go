@@ -40,6 +40,8 @@ var faults = protocol.Table{
 	Reasons: map[fault.Kind]map[string]protocol.Answer{
 		fault.Unauthenticated: protocol.JSONSignatureAnswers(),
 		fault.Invalid: {
+			"RecursiveInvocation": {Status: http.StatusBadRequest, Code: "RecursiveInvocationException"},
+
 			"CorruptPackage": {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Could not unzip uploaded file. Please check your file, then try to upload again."},
 			"EmptyPackage":   {Status: http.StatusBadRequest, Code: invalidParameter, Message: "Uploaded file must be a non-empty zip"},
 		},

@@ -122,6 +122,14 @@ func (s *Service) operationName(r *http.Request) string {
 	return op.name
 }
 
+// Action implements [protocol.Service].
+func (s *Service) Action(r *protocol.Request) string {
+	if name := s.operationName(r.Request); name != "Invoke" {
+		return name
+	}
+	return "InvokeFunction"
+}
+
 // call is a request on its way to the operation that serves it.
 type call struct {
 	*protocol.Request

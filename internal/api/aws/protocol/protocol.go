@@ -38,6 +38,8 @@ type Service interface {
 	// TooLarge is the error for a body above the limit; size is -1 if the
 	// client did not announce it.
 	TooLarge(r *http.Request, size int64) error
+	// Action is what r asks for in IAM's words, without the service's name.
+	Action(r *Request) string
 	// Serve answers an authenticated request.
 	Serve(w http.ResponseWriter, r *Request)
 	Refuser

@@ -41,6 +41,15 @@ func (q *Query) TooLarge(*http.Request, int64) error {
 	return Errorf(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request is larger than %d bytes.", maxQueryBody)
 }
 
+// Action implements [Service].
+func (q *Query) Action(r *Request) string {
+	f, err := ParseForm(r)
+	if err != nil {
+		return ""
+	}
+	return f.Get("Action")
+}
+
 // Serve implements [Service].
 func (q *Query) Serve(w http.ResponseWriter, r *Request) {
 	action, result, err := q.serve(r)

@@ -84,16 +84,19 @@ type callerIdentity struct {
 }
 
 func (s *service) callerIdentity(r *protocol.Request, _ protocol.Form) (any, error) {
+	id := callerIdentity{Arn: ARN(r.Account, r.Identity), UserID: r.Identity.AccessKeyID, Account: r.Account}
 	if role := r.Identity.Role; role != nil {
-		return callerIdentity{
-			Arn: assumedARN(r.Account, role.Name, role.Session), UserID: role.ID + ":" + role.Session, Account: r.Account,
-		}, nil
+		id.UserID = role.ID + ":" + role.Session
 	}
-	return callerIdentity{
-		Arn:     "arn:aws:iam::" + r.Account + ":user/" + r.Identity.Name,
-		UserID:  r.Identity.AccessKeyID,
-		Account: r.Account,
-	}, nil
+	return id, nil
+}
+
+// ARN returns the name of a caller.
+func ARN(account string, id auth.Identity) string {
+	if id.Role != nil {
+		return assumedARN(account, id.Role.Name, id.Role.Session)
+	}
+	return "arn:aws:iam::" + account + ":user/" + id.Name
 }
 
 type credentials struct {
