@@ -116,7 +116,7 @@ func (e *Environment) end(c *call, result *invocation.Result) (crowded bool) {
 		c.timer.Stop()
 		c.duration = now.Sub(c.begun)
 	}
-	usage := e.usage()
+	usage := e.measure(now, result == nil || result.FunctionError != "")
 	billed := c.duration
 	if c.first {
 		billed += e.Phases.Init

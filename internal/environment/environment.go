@@ -54,6 +54,9 @@ type Environment struct {
 	taken int     // how many were accepted so far
 	// cpu and delay are what the sandbox had used and waited when the last call ended.
 	cpu, delay time.Duration
+	// used is all that the sandbox had used when it was measured last.
+	used     sandbox.Usage
+	measured time.Time
 }
 
 // Alive reports whether user code still runs.
@@ -187,22 +190,3 @@ func (e *Environment) free(ctx context.Context) error {
 	}
 	return err
 }
-
-// usage reads what the sandbox has used; a sandbox that can't tell has used
-// nothing.
-func (e *Environment) usage() sandbox.Usage {
-	if e.final != nil {
-		return *e.final
-	}
-	if e.sandbox == nil {
-		return sandbox.Usage{}
-	}
-	u, err := e.sandbox.Usage()
-	if err != nil {
-		e.log.Debug("usage of a sandbox could not be read", "err", err)
-	}
-	return u
-}
-
-// MemoryBytes is what the environment's processes use now; 0: nobody can tell.
-func (e *Environment) MemoryBytes() int64 { return e.usage().MemoryBytes }

@@ -40,6 +40,7 @@ type pool struct {
 	cpu                autoscaler.CPUShare
 	slowest            time.Duration // of late; it fades
 	slow               float64       // the share of calls that are not short, of late
+	timed              bool          // the kernel tells how long calls wait for a processor
 	samples            int
 	released           time.Time // when a call ended last, or the first began
 }
@@ -212,7 +213,8 @@ const delays = 3
 // learn takes in how a call went. p.mu is held.
 func (p *pool) learn(r *invocation.Record) {
 	running, waited := int(p.set.busy.Load()), delays*r.Delay
-	if r.Delay > 0 {
+	p.timed = p.timed || r.Delay > 0
+	if p.timed {
 		running = 1 // there is no need to guess how many share a processor
 	}
 	work := max(r.Duration-waited, min(r.CPU, r.Duration))
