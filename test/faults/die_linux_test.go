@@ -105,7 +105,8 @@ func (n node) deeds(t *testing.T, payloads map[string]string) {
 	wg.Wait()
 }
 
-// killed kills environments from outside: busy ones and idle ones.
+// killed kills environments from outside: busy, idle and frozen
+// ones.
 func (n node) killed(t *testing.T) {
 	t.Helper()
 	for language := range languages {
@@ -126,6 +127,9 @@ func (n node) killed(t *testing.T) {
 		}
 		n.ok(t, name)
 		n.shoot(t) // while it is idle
+		n.ok(t, name)
+		nodetest.Eventually(t, "the environment is frozen", func() bool { return n.InState(t, name, "frozen") == 1 })
+		n.shoot(t)
 		n.ok(t, name)
 	}
 }

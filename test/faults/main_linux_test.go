@@ -86,12 +86,14 @@ func (n node) ok(t *testing.T, name string) {
 	t.Errorf("%s still fails with %s %s after %d calls", name, r.ErrorType, r.Payload, tries)
 }
 
-// baseline is what the node holds after it has served once and lost everything.
+// baseline is what the node holds after it has served once, has frozen what was
+// idle, and has lost everything.
 func (n node) baseline(t *testing.T) nodetest.Held {
 	t.Helper()
 	for _, language := range []string{"python", "node"} {
 		n.put(t, "first-"+language, language, wire.Settings{})
 		n.ok(t, "first-"+language)
+		nodetest.Eventually(t, "the environment is frozen", func() bool { return n.InState(t, "first-"+language, "frozen") == 1 })
 	}
 	n.clear(t)
 	return n.Held()
