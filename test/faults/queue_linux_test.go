@@ -56,7 +56,8 @@ func TestTenThousandCallsOfAFunctionThatNeverAnswers(t *testing.T) {
 	}
 	t.Logf("%d calls refused, %d wait or run; beside them %d calls of another function were served", refused.Load(), waiting.Load(), served)
 	t.Logf("resident memory of the node: %.0f MB before, %.0f MB at the most", memory/1e6, peak/1e6)
-	if most := memory + 768<<20; peak > most {
+	// Much less without the race detector.
+	if most := memory + 1<<30; peak > most {
 		t.Errorf("the node's memory grew to %.0f MB, want %.0f at the most", peak/1e6, most/1e6)
 	}
 	end() // the callers leave
