@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -66,10 +67,11 @@ func (s *Sandbox) bind(ctx context.Context, b *sandbox.Binding) (err error) {
 	if err := s.limit(b.MemoryBytes, b.MilliCPU); err != nil {
 		return err
 	}
+	resolvConf := s.ns.ResolvConf()
 	if err := s.ns.Bind(ctx, b.Egress); err != nil {
 		return err
 	}
-	sc, release, err := s.furnish(b)
+	sc, release, err := s.furnish(b, !bytes.Equal(resolvConf, s.ns.ResolvConf()))
 	if err != nil {
 		return err
 	}
@@ -77,21 +79,21 @@ func (s *Sandbox) bind(ctx context.Context, b *sandbox.Binding) (err error) {
 	return sc.finish(process{})
 }
 
-// furnish writes the script that mounts what b brings. release frees what only
-// the script needs.
-func (s *Sandbox) furnish(b *sandbox.Binding) (sc *script, release func(), err error) {
+// furnish writes the script that mounts what b brings, and resolv.conf if there
+// is another than before. release frees what only the script needs.
+func (s *Sandbox) furnish(b *sandbox.Binding, names bool) (sc *script, release func(), err error) {
 	sc = new(script)
 	sc.do("enter the mount namespace", unix.SYS_SETNS, *s.root.fd, unix.CLONE_NEWNS)
 	sc.do("set the umask", unix.SYS_UMASK, 0) // for what is made
 	mountTmp(sc, s.disk, b.TmpBytes)
-	conf, layout := s.ns.ResolvConf(), s.driver.layout
-	if len(conf) > 0 || layout.lacks(b.Mounts) {
+	layout := s.driver.layout
+	if names || layout.lacks(b.Mounts) {
 		openRoot(sc)
 	}
-	if len(conf) > 0 {
+	if names {
 		// A new file: what has the old one open sees that it was replaced.
 		sc.do("remove resolv.conf", unix.SYS_UNLINKAT, atFDCWD, sc.refs.cstring("etc/resolv.conf"), 0)
-		sc.writeFile("etc/resolv.conf", string(conf), 0o444)
+		sc.writeFile("etc/resolv.conf", string(s.ns.ResolvConf()), 0o444)
 	}
 	t := &tree{s: sc, made: maps.Clone(layout.made)}
 	release, err = t.attach(b.Mounts)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,24 @@ func BenchmarkStartsInARow(b *testing.B) {
 		})
 		sandboxtest.Destroy(b, sb)
 	}
+}
+
+// BenchmarkStartsAtOnce does the same on all processors, each with two on the way.
+func BenchmarkStartsAtOnce(b *testing.B) {
+	d := benchDriver(b, linux.Config{})
+	var last atomic.Int64
+	b.SetParallelism(2)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			var sb sandbox.Sandbox
+			firstByte(b, func(w *os.File) (err error) {
+				sb, err = startEcho(b, d, int(last.Add(1)), w)
+				return err
+			})
+			sandboxtest.Destroy(b, sb)
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sandboxes/s")
 }
 
 // BenchmarkUsage reads what is metered with every invocation.

@@ -54,6 +54,32 @@ func BenchmarkAcquireReady(b *testing.B) {
 	}
 }
 
+// BenchmarkBind gives namespaces that were acquired unbound their policy.
+func BenchmarkBind(b *testing.B) {
+	for name, e := range policies {
+		b.Run(name, func(b *testing.B) {
+			netlab.New(b)
+			m := newManager(b, egress.Config{})
+			for b.Loop() {
+				b.StopTimer()
+				n, err := m.AcquireUnbound(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if err := n.Bind(b.Context(), e); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := n.Release(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
 var policies = map[string]function.Egress{
 	"none": none, "internet": internet, "allow": allow("203.0.113.0/24", "10.0.0.0/8"),
 }

@@ -50,9 +50,6 @@ func TestUnboundSendsNothing(t *testing.T) {
 			t.Errorf("visits from %v, want none", v)
 		}
 	}
-	if text := n.ResolvConf(); len(text) > 0 {
-		t.Errorf("ResolvConf() = %q, want none", text)
-	}
 }
 
 // What is asked before the binding is neither answered nor kept for later.

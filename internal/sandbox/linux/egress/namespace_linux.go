@@ -65,11 +65,13 @@ func (n *Namespace) Listen(ctx context.Context, address string) (net.Listener, e
 }
 
 // ResolvConf is what the sandbox's /etc/resolv.conf should hold; it is empty if
-// the sandbox's policy offers no names, or is not known yet, and then that file should be empty too.
+// the sandbox's policy offers no names, and then that file should be empty too.
+// Before Bind it names the server that most policies will offer: a program that
+// reads the file once, at its start, is right afterwards.
 func (n *Namespace) ResolvConf() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.names == nil || n.held {
+	if n.names == nil {
 		return nil
 	}
 	return []byte("nameserver " + nameServerAddress.Addr().String() + "\n")
