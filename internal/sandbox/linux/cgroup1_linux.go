@@ -274,6 +274,15 @@ func (g *cgroup1) join(s *script, _ *process) (release func(), err error) {
 	return release, nil
 }
 
+func (g *cgroup1) adopt(pid int) error {
+	for _, dir := range g.distinct {
+		if err := set(dir, "tasks", strconv.Itoa(pid)); err != nil { // not cgroup.procs: see join
+			return err
+		}
+	}
+	return nil
+}
+
 func (g *cgroup1) usage() (u sandbox.Usage, err error) {
 	if u.CPU, err = g.cpu(); err != nil {
 		return u, err

@@ -156,6 +156,8 @@ func (g *cgroup2) join(_ *script, p *process) (release func(), err error) {
 	return func() { _ = unix.Close(fd) }, nil
 }
 
+func (g *cgroup2) adopt(pid int) error { return set(g.dir, "cgroup.procs", strconv.Itoa(pid)) }
+
 func (g *cgroup2) usage() (sandbox.Usage, error) {
 	cpu, err1 := g.cpu()
 	memory, err2 := g.meter.number(g.dir, "memory.current")

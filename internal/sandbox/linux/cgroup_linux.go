@@ -35,6 +35,8 @@ type cgroup interface {
 	// join makes the script's process a member before anything of the sandbox
 	// runs; release must be called after the script.
 	join(s *script, p *process) (release func(), err error)
+	// adopt makes a running process of one thread a member.
+	adopt(pid int) error
 	// limit sets the limits l, which were those of was before, or if that is zero
 	// nobody knows. Each file that need not be written saves 20 µs of a binding.
 	limit(was, l limits) error
@@ -246,6 +248,7 @@ func (n noCgroups) gaps() []sandbox.Gap {
 type noCgroup struct{}
 
 func (noCgroup) join(*script, *process) (func(), error) { return func() {}, nil }
+func (noCgroup) adopt(int) error                        { return nil }
 func (noCgroup) limit(_, _ limits) error                { return nil }
 func (noCgroup) usage() (sandbox.Usage, error)          { return sandbox.Usage{}, nil }
 func (noCgroup) freezer() *freezer                      { return nil }

@@ -22,6 +22,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 
 	"mayfly.dev/mayfly/internal/function"
 	"mayfly.dev/mayfly/internal/sandbox"
@@ -61,6 +62,13 @@ type Network interface {
 	Gaps() []sandbox.Gap
 	// Sweep removes what a crashed node left behind.
 	Sweep(ctx context.Context) error
+}
+
+// Adopter is a network that takes namespaces which others have made.
+type Adopter interface {
+	// Adopt gives a namespace that nothing has run in its loopback interface and
+	// the policy. It takes over the file, also when it fails.
+	Adopt(ctx context.Context, ns *os.File, policy function.Egress) (Namespace, error)
 }
 
 // Namespace is one network namespace.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"mayfly.dev/mayfly/internal/fault"
 	"mayfly.dev/mayfly/internal/sandbox"
 	"mayfly.dev/mayfly/internal/sandbox/linux"
@@ -54,15 +56,18 @@ func TestSandboxesDieWithTheNode(t *testing.T) {
 	}
 }
 
-// node is a node that starts sandboxes and waits to be killed. The second is
-// frozen and can't end with the node; the process of the third has opted out of
-// that.
+// node is a node that starts sandboxes, copies one, and waits to be killed. The
+// second is frozen and can't end with the node; the process of the third has opted
+// out of that.
 func node(args []string) error {
 	d, err := linux.New(linux.Config{StateDir: args[0], NodeID: "crash"})
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
+	if err := copied(ctx, d); err != nil {
+		return err
+	}
 	for _, s := range []struct{ id, script string }{
 		{"plain", "sleep 1000"},
 		{"frozen", "sleep 1000 & sleep 1000; :"},
@@ -85,4 +90,36 @@ func node(args []string) error {
 		}
 	}
 	select {}
+}
+
+// copied starts a sandbox and makes a copy of its process.
+func copied(ctx context.Context, d sandbox.Driver) error {
+	sb, err := d.Create(ctx, sandboxtest.Spec("origin"))
+	if err != nil {
+		return err
+	}
+	ours, theirs, err := conversation()
+	if err != nil {
+		return err
+	}
+	cmd := originalCommand("import ctypes; ctypes.CDLL(None).prctl(1, 0)", theirs)
+	cmd.Stdout = os.Stdout
+	if _, err := sb.Start(ctx, cmd); err != nil {
+		return err
+	}
+	if _, err := ours.Read(make([]byte, len("ready"))); err != nil {
+		return err
+	}
+	_, heirs, err := conversation()
+	if err != nil {
+		return err
+	}
+	_, _, err = sb.(sandbox.Forker).Fork(ctx, sandboxtest.Spec("copy"), sandbox.Forking{
+		Ask: func() error {
+			_, _, err := ours.WriteMsgUnix([]byte{'f', 1}, unix.UnixRights(int(heirs.Fd())), nil)
+			return err
+		},
+		Reap: func() {},
+	})
+	return err
 }

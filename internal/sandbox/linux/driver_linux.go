@@ -23,7 +23,9 @@ type Driver struct {
 	privileged bool
 	layout     *layout
 	filter     []unix.SockFilter
-	// noCapabilities is the part of every script that drops capabilities.
+	// lastCapability is the kernel's last one; noCapabilities is the part of every
+	// script that drops them.
+	lastCapability int
 	noCapabilities *script
 	cgroups        cgroups
 	groups         *stock[cgroup]
@@ -95,12 +97,12 @@ func (d *Driver) prepare() error {
 			return fmt.Errorf("make the sandbox driver's state directory: %w", err)
 		}
 	}
-	last, err := lastCapability()
-	if err != nil {
+	var err error
+	if d.lastCapability, err = lastCapability(); err != nil {
 		return err
 	}
 	d.noCapabilities = newScript()
-	dropCapabilities(d.noCapabilities, last)
+	dropCapabilities(d.noCapabilities, d.lastCapability)
 	if d.filter, err = filter(); err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if spec.Unbound && !d.privileged {
 		return nil, fault.New(fault.Unsupported, "Unbound", "without root a sandbox can't be given more than it was made with: run the node as root")
 	}
-	s := &Sandbox{driver: d, spec: spec}
+	s := &Sandbox{driver: d, spec: spec, forks: make(chan struct{}, 1)}
 	if err := d.enlist(s); err != nil {
 		return nil, err
 	}

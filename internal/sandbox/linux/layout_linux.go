@@ -3,6 +3,8 @@ package linux
 import (
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // layout is what all sandboxes of a driver see of the host: found once, when the
@@ -19,9 +21,10 @@ type layout struct {
 	maskedDirs, maskedFiles, frozenDirs []string
 
 	// fixed makes the part of the root that is the same in every sandbox; made is
-	// what it has made. proc mounts /proc, pivot makes the root the process's own.
-	fixed, proc, pivot *script
-	made               map[string]bool
+	// what it has made. proc mounts /proc and mask hides parts of it; pivot makes
+	// the root the process's own.
+	fixed, proc, mask, pivot *script
+	made                     map[string]bool
 }
 
 // What is looked for on the host, as paths without the leading slash.
@@ -71,10 +74,12 @@ func findLayout(mountpoint string) *layout {
 	l.maskedDirs = existing(procMaskedDirs, isDir)
 	l.maskedFiles = existing(procMaskedFiles, exists)
 	l.frozenDirs = existing(procFrozenDirs, isDir)
-	l.fixed, l.proc, l.pivot = newScript(), newScript(), newScript()
+	l.fixed, l.proc, l.mask, l.pivot = newScript(), newScript(), newScript(), newScript()
 	l.made = map[string]bool{".": true}
 	l.buildFixed(l.fixed, &tree{s: l.fixed, made: l.made})
-	l.mountProc(l.proc)
+	l.maskProc(l.mask)
+	l.proc.mount("proc", "proc", "proc", plain|unix.MS_NOEXEC, "")
+	l.proc.include(l.mask)
 	l.enter(l.pivot)
 	return l
 }

@@ -171,3 +171,21 @@ func inet4(address string) (*unix.RawSockaddrInet4, uintptr, error) {
 	return &unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port>>8 | port<<8, Addr: ap.Addr().As4()},
 		unix.SizeofSockaddrInet4, nil
 }
+
+// Adopt takes over a namespace that a copied process was made in.
+func (l *loopbackOnly) Adopt(_ context.Context, ns *os.File, _ function.Egress) (Namespace, error) {
+	defer func() { _ = ns.Close() }()
+	fd, err := unix.FcntlInt(ns.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	n := &namespace{user: newSlot(), net: newSlot()}
+	*n.net = uintptr(fd)
+	s := new(script)
+	s.do("enter the network namespace", unix.SYS_SETNS, *n.net, unix.CLONE_NEWNET)
+	s.loopbackUp()
+	if err := s.finish(process{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("adopt a network namespace: %w", err), n.Release())
+	}
+	return n, nil
+}

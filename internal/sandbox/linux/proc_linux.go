@@ -19,12 +19,19 @@ import (
 // proc is the first process of a sandbox.
 type proc struct {
 	pid int
-	// fd is the process's pidfd, in the runtime's poller: waiting takes no thread.
-	fd   *os.File
+	// fd is the process's pidfd, which file has in the runtime's poller: waiting
+	// takes no thread.
+	fd   int
+	file *os.File
 	done chan struct{}
 	exit sandbox.Exit // set before done is closed
 	// sched reads how the process was scheduled; the sandbox's mu guards it.
 	sched meter
+
+	// status takes the exit status once the process has ended, and reports false
+	// before. freed is called after.
+	status func() (unix.WaitStatus, bool)
+	freed  func()
 
 	mu     sync.Mutex
 	reaped bool
@@ -32,15 +39,15 @@ type proc struct {
 
 var _ sandbox.Process = (*proc)(nil)
 
-// newProc takes over a process that nobody has reaped. Its goroutine ends with
-// the process.
+// newProc takes over a process of ours that nobody has reaped. Its goroutine ends
+// with the process.
 func newProc(pid int) (*proc, error) {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	p, err := watch(pid)
 	if err != nil {
 		discard(pid)
-		return nil, fmt.Errorf("open a process: %w", err)
+		return nil, err
 	}
-	p := &proc{pid: pid, fd: os.NewFile(uintptr(fd), "pidfd"), done: make(chan struct{})}
+	p.status, p.freed = p.reap, func() {}
 	go p.wait() // end waits for it
 	return p, nil
 }
@@ -61,6 +68,15 @@ func (p *proc) delay() time.Duration {
 	return time.Duration(n)
 }
 
+// watch opens a process, for which nobody waits yet.
+func watch(pid int) (*proc, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("open a process: %w", err)
+	}
+	return &proc{pid: pid, fd: fd, file: os.NewFile(uintptr(fd), "pidfd"), done: make(chan struct{})}, nil
+}
+
 // discard ends a process that nobody waits for.
 func discard(pid int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
@@ -69,32 +85,40 @@ func discard(pid int) {
 
 func (p *proc) wait() {
 	defer close(p.done)
-	defer func() { _ = p.fd.Close() }()
+	defer func() { _ = p.file.Close() }()
 	var status unix.WaitStatus
-	conn, err := p.fd.SyscallConn()
+	conn, err := p.file.SyscallConn()
 	if err == nil {
-		err = conn.Read(func(uintptr) bool { return p.tryReap(&status) })
+		err = conn.Read(func(uintptr) bool { return p.ended(&status) })
 	}
-	for err != nil && !p.tryReap(&status) {
+	for err != nil && !p.ended(&status) {
 		// The poller can't watch it: wait in a thread.
-		var info unix.Siginfo
-		_ = unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, -1)
 	}
 	p.exit = exitOf(status)
+	p.freed()
 }
 
-// tryReap reaps the process if it has ended. Nobody can signal its id after.
-func (p *proc) tryReap(status *unix.WaitStatus) bool {
+// ended takes the exit status if the process has ended. Nobody can signal its id
+// after.
+func (p *proc) ended(status *unix.WaitStatus) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var ok bool
+	*status, ok = p.status()
+	p.reaped = ok
+	return ok
+}
+
+// reap is the status of a process that is a child of ours, which ends with it.
+func (p *proc) reap() (status unix.WaitStatus, ok bool) {
 	for {
-		switch pid, err := unix.Wait4(p.pid, status, unix.WNOHANG, nil); {
+		switch pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil); {
 		case errors.Is(err, unix.EINTR):
 		case pid == 0 && err == nil:
-			return false
+			return status, false
 		default:
-			p.reaped = true
-			return true
+			return status, true
 		}
 	}
 }

@@ -164,10 +164,8 @@ func (l *layout) etc(s *script, made *tree) {
 	}
 }
 
-// mountProc mounts /proc of the process's pid namespace and hides what it tells
-// of the host.
-func (l *layout) mountProc(s *script) {
-	s.mount("proc", "proc", "proc", plain|unix.MS_NOEXEC, "")
+// maskProc hides what /proc tells of the host.
+func (l *layout) maskProc(s *script) {
 	for _, name := range l.maskedFiles {
 		s.on("mask", name, unix.SYS_MOUNT, s.refs.cstring("dev/null"), s.refs.cstring(name), 0, unix.MS_BIND, 0)
 	}

@@ -20,6 +20,8 @@ type Sandbox struct {
 	spec   sandbox.Spec
 	// freezer is set by acquire and has its own lock; nil: there is none.
 	freezer *freezer
+	// forks holds who has a process copied: one at a time; nil: of a copy.
+	forks chan struct{}
 
 	// mu guards all below. Destroy holds it to its end, so that a second call
 	// waits for the first.

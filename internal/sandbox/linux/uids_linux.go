@@ -11,10 +11,12 @@ import (
 type uids struct {
 	mu   sync.Mutex
 	free []int
+	// more counts the sandboxes beyond the first that have an id; missing: none.
+	more map[int]int
 }
 
 func newUIDs(first, n int) *uids {
-	u := &uids{free: make([]int, n)}
+	u := &uids{free: make([]int, n), more: make(map[int]int)}
 	for i := range u.free {
 		u.free[i] = first + i
 	}
@@ -32,8 +34,23 @@ func (u *uids) take() (int, error) {
 	return id, nil
 }
 
+// share gives an id, which a sandbox has, to one more.
+func (u *uids) share(id int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.more[id]++
+}
+
+// give takes an id back from one of those that have it.
 func (u *uids) give(id int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if n := u.more[id]; n > 1 {
+		u.more[id] = n - 1
+		return
+	} else if n == 1 {
+		delete(u.more, id)
+		return
+	}
 	u.free = append(u.free, id)
 }
