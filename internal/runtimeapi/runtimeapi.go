@@ -60,6 +60,9 @@ type Launch struct {
 	Interpreter language.Interpreter
 	// Env is the process's environment variables by name: see [Environ].
 	Env map[string]string
+	// Zygote asks for a runtime that is copied and serves nothing itself: see
+	// [Forker].
+	Zygote bool
 	// Output receives what user code prints, line by line. It may be called from
 	// several goroutines and must not block.
 	Output func(Line)

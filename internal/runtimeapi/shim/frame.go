@@ -21,14 +21,16 @@ const headerBytes = 16
 // The types of frames. What the platform sends has no business in the other
 // direction.
 const (
-	frameInit      = 1 // platform: handler, environment, directories
-	frameReady     = 2 // runtime: the handler is loaded
-	frameInitError = 3 // runtime: it could not be loaded
-	frameInvoke    = 4 // platform: an event
-	frameResult    = 5 // runtime: its answer
-	frameError     = 6 // runtime: its failure
-	frameLog       = 7 // runtime: one log line or event
-	frameStarted   = 8 // runtime: it runs and waits for an init frame
+	frameInit      = 1  // platform: handler, environment, directories
+	frameReady     = 2  // runtime: the handler is loaded
+	frameInitError = 3  // runtime: it could not be loaded
+	frameInvoke    = 4  // platform: an event
+	frameResult    = 5  // runtime: its answer
+	frameError     = 6  // runtime: its failure
+	frameLog       = 7  // runtime: one log line or event
+	frameStarted   = 8  // runtime: it runs and waits for an init frame
+	frameFork      = 9  // platform, to a zygote: copy yourself
+	frameReap      = 10 // platform, to a zygote: a copy has ended
 )
 
 const (

@@ -31,6 +31,8 @@ type initFrame struct {
 	TimeoutMillis int64 `json:"timeout"`
 	// Concurrency is how many invocations the runtime runs at once.
 	Concurrency int `json:"concurrency"`
+	// Zygote asks for a runtime that is copied and serves nothing itself.
+	Zygote bool `json:"zygote,omitempty"`
 }
 
 // maxConcurrency names the variable that tells user code that it is called
@@ -46,7 +48,7 @@ func initMeta(l runtimeapi.Launch, at whereabouts) ([]byte, error) {
 	}
 	meta, err := json.Marshal(initFrame{
 		Handler: l.Version.Handler, TaskRoot: at.path(taskDir), OptRoot: at.path(optDir), Env: env,
-		TimeoutMillis: l.Version.Timeout.Milliseconds(), Concurrency: slots,
+		TimeoutMillis: l.Version.Timeout.Milliseconds(), Concurrency: slots, Zygote: l.Zygote,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the init frame: %w", err)
@@ -86,7 +88,22 @@ func (a *Adapter) Launch(ctx context.Context, sb sandbox.Sandbox, l runtimeapi.L
 // run starts the process and returns its session, whose goroutines do not run
 // yet.
 func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, environment string, cmd sandbox.Command) (_ *session, err error) {
-	s := &session{
+	s, socket, err := a.prepare(environment)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, socket.Close()) }() // the runtime has it by then
+	cmd.Stdout, cmd.Stderr, cmd.Files = s.out.Stdout(), s.out.Stderr(), []*os.File{socket}
+	if s.process, err = sb.Start(ctx, cmd); err != nil {
+		return nil, errors.Join(err, s.out.Close(), s.link.close())
+	}
+	return s, nil
+}
+
+// prepare returns a session whose runtime is not there yet, and the runtime's end
+// of the conversation.
+func (a *Adapter) prepare(environment string) (s *session, socket *os.File, err error) {
+	s = &session{
 		log: a.log.With("environment", environment), started: make(chan struct{}),
 		ready: make(chan struct{}), done: make(chan struct{}), closing: make(chan struct{}),
 		writing: make(chan struct{}, 1), line: line{slots: 1, alone: company},
@@ -97,21 +114,13 @@ func (a *Adapter) run(ctx context.Context, sb sandbox.Sandbox, environment strin
 	s.in.decoder = decoder{maxPayload: invocation.MaxResponseBytes, handle: s.handle}
 	s.in.idle = time.AfterFunc(time.Hour, s.lookIfIdle)
 	s.in.idle.Stop()
-	l, socket, err := socketPair()
-	if err != nil {
-		return nil, err
+	if s.link, socket, err = socketPair(); err != nil {
+		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, socket.Close()) }() // the runtime has it by then
-	out, err := output.New(output.Config{Emit: s.emit, Request: s.line.current})
-	if err != nil {
-		return nil, errors.Join(err, l.close())
+	if s.out, err = output.New(output.Config{Emit: s.emit, Request: s.line.current}); err != nil {
+		return nil, nil, errors.Join(err, s.link.close(), socket.Close())
 	}
-	s.link, s.out = l, out
-	cmd.Stdout, cmd.Stderr, cmd.Files = out.Stdout(), out.Stderr(), []*os.File{socket}
-	if s.process, err = sb.Start(ctx, cmd); err != nil {
-		return nil, errors.Join(err, out.Close(), l.close())
-	}
-	return s, nil
+	return s, socket, nil
 }
 
 // socketPair returns our end of a stream socket and the runtime's, which is

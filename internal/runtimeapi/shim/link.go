@@ -91,6 +91,21 @@ func (l *link) write(p []byte) (int, error) {
 	}
 }
 
+// writeWith sends a short p, and descriptors with it, if the socket takes them
+// now.
+func (l *link) writeWith(p []byte, descriptors ...int) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.fd < 0 {
+		return os.ErrClosed
+	}
+	n, err := unix.SendmsgN(l.fd, p, unix.UnixRights(descriptors...), nil, unix.MSG_DONTWAIT)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
 // writePatience is how often a write that waits for its runtime looks whether
 // somebody still wants it.
 const writePatience = 5 * time.Millisecond

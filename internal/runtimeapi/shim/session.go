@@ -29,7 +29,8 @@ type session struct {
 	// launch is what the runtime is bound to; nil: it is a stem still.
 	launch atomic.Pointer[runtimeapi.Launch]
 
-	begun   time.Time     // of the launch; zero for a stem
+	copies  atomic.Uint32 // that a zygote was asked for
+	begun   time.Time     // of the launch; zero for a stem or a copy
 	took    time.Duration // to the start; final when started is closed
 	started chan struct{} // closed when the runtime runs
 

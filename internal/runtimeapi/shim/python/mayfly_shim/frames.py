@@ -10,7 +10,7 @@ import os
 FD = 3
 HEADER = 16
 
-INIT, READY, INIT_ERROR, INVOKE, RESULT, ERROR, LOG, STARTED = range(1, 9)
+INIT, READY, INIT_ERROR, INVOKE, RESULT, ERROR, LOG, STARTED, FORK, REAP = range(1, 11)
 STDERR = 1  # flag of a log frame
 FATAL = 1  # flag of an error frame
 WAITS = 1  # flag of an invoke frame: its time begins when it runs
@@ -21,6 +21,7 @@ MAX_LOG = 256 * 1024
 # A signal handler may send while this thread sends.
 _lock = _thread.RLock()
 _forked = False  # this is a child that user code forked: it has no conversation
+at_fork = None  # what the child does first if the shim itself forks
 _buffer = bytearray(64 * 1024)
 _start = 0  # what lies in the buffer: [_start, _end)
 _end = 0
@@ -119,7 +120,11 @@ def send_log(stderr, invocation, seconds, text):
 
 def _after_fork():
     global _forked, _lock
-    _forked, _lock = True, _thread.RLock()
+    _lock = _thread.RLock()
+    if at_fork:
+        at_fork()
+    else:
+        _forked = True
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -24,7 +24,14 @@ def main():
     several = bound["concurrency"] > 1
     if several:
         output.share()
-    handler = _init(bound)
+    if bound.get("zygote"):
+        from . import zygote
+
+        zygote.settle()
+        handler = _init(bound)
+        bound = _renew(zygote.wait())
+    else:
+        handler = _init(bound)
     invoke = _invoke
     if several:
         from . import threads
@@ -54,6 +61,14 @@ def _init(meta):
         failed = failure.response(error, "")
         _report(frames.INIT_ERROR, 0, failed)
     sys.exit(1)
+
+
+def _renew(meta):
+    """Makes a copy of a zygote the environment that meta describes."""
+    bound = codec.loads(meta)
+    _adopt(bound["env"])
+    os.chdir(bound["taskRoot"])
+    return bound
 
 
 def _adopt(env):
