@@ -41,6 +41,7 @@ type Environment struct {
 	inside   io.Closer
 	line     runtimeapi.Pipeliner // the session, if it takes invocations ahead
 	ahead    int
+	origin   *Zygote        // of which it is a copy; nil: it was started
 	final    *sandbox.Usage // what a failed start had used; nil: ask the sandbox
 
 	stopping sync.Mutex // held while the environment is freed; before mu
@@ -168,6 +169,9 @@ func (e *Environment) Stop(ctx context.Context) error {
 	for range stopTries {
 		if err = e.free(context.WithoutCancel(ctx)); err == nil {
 			e.stopped = true
+			if e.origin != nil {
+				return e.origin.leave(ctx)
+			}
 			return nil
 		}
 		e.log.WarnContext(ctx, "a sandbox could not be destroyed in one go", "err", err)

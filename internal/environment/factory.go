@@ -162,6 +162,7 @@ type launchState struct {
 	adapter    runtimeapi.Adapter
 	codeDir    string
 	stem       *Stem
+	zygote     bool // the runtime is copied and serves nothing itself
 }
 
 func (f *Factory) resolve(ctx context.Context, e *Environment, l *launchState) error {
@@ -190,20 +191,10 @@ func (f *Factory) runtime(identifier string) (language.Resolution, runtimeapi.Ad
 
 // launch makes a sandbox for the version and starts its runtime there.
 func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (err error) {
-	v := e.Version
-	mounts := append(f.codeMounts(v, l), l.adapter.Mounts(l.resolution.Interpreter)...)
+	sp := spec(e)
+	sp.Mounts = append(f.codeMounts(e.Version, l), l.adapter.Mounts(l.resolution.Interpreter)...)
 	began := time.Now()
-	e.sandbox, err = f.cfg.Driver.Create(ctx, sandbox.Spec{
-		ID:          e.ID,
-		MemoryBytes: int64(v.MemoryMB) << 20,
-		MilliCPU:    max(initMilliCPU, milliCPU(v)),
-		PIDs:        maxPIDs,
-		OpenFiles:   maxOpenFiles,
-		TmpBytes:    int64(v.EphemeralMB) << 20,
-		Mounts:      mounts,
-		Egress:      v.Egress,
-	})
-	if err != nil {
+	if e.sandbox, err = f.cfg.Driver.Create(ctx, sp); err != nil {
 		return err
 	}
 	settings, err := f.settings(ctx, e, l)
@@ -213,6 +204,20 @@ func (f *Factory) launch(ctx context.Context, e *Environment, l *launchState) (e
 	e.session, err = l.adapter.Launch(ctx, e.sandbox, settings)
 	e.Phases.Sandbox = time.Since(began)
 	return err
+}
+
+// spec is the sandbox of an environment during its init phase, without mounts.
+func spec(e *Environment) sandbox.Spec {
+	v := e.Version
+	return sandbox.Spec{
+		ID:          e.ID,
+		MemoryBytes: int64(v.MemoryMB) << 20,
+		MilliCPU:    max(initMilliCPU, milliCPU(v)),
+		PIDs:        maxPIDs,
+		OpenFiles:   maxOpenFiles,
+		TmpBytes:    int64(v.EphemeralMB) << 20,
+		Egress:      v.Egress,
+	}
 }
 
 // codeMounts lists the mounts of the version's own.
@@ -239,6 +244,7 @@ func (f *Factory) settings(ctx context.Context, e *Environment, l *launchState) 
 		Version:     e.Version,
 		Interpreter: l.resolution.Interpreter,
 		Env:         f.cfg.Environ(e.Version, l.resolution.Interpreter, e.ID, endpoint),
+		Zygote:      l.zygote,
 		Output:      e.output,
 	}, nil
 }
@@ -252,7 +258,7 @@ func (f *Factory) listen(ctx context.Context, sb sandbox.Sandbox, l *net.Listene
 	return err
 }
 
-func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) error {
+func (f *Factory) init(ctx context.Context, e *Environment, l *launchState) error {
 	if p, ok := e.session.(runtimeapi.Pipeliner); ok {
 		e.line, e.ahead = p, p.Ahead()
 	}
@@ -266,8 +272,9 @@ func (f *Factory) init(ctx context.Context, e *Environment, _ *launchState) erro
 	if err != nil {
 		return e.initFailure(err, limit)
 	}
-	if l, ok := e.sandbox.(sandbox.Limiter); ok && milliCPU(e.Version) < initMilliCPU {
-		if err := l.Limit(int64(e.Version.MemoryMB)<<20, milliCPU(e.Version)); err != nil {
+	// A zygote keeps its share: the beginnings of its copies are its work.
+	if limiter, ok := e.sandbox.(sandbox.Limiter); ok && milliCPU(e.Version) < initMilliCPU && !l.zygote {
+		if err := limiter.Limit(int64(e.Version.MemoryMB)<<20, milliCPU(e.Version)); err != nil {
 			return err
 		}
 	}

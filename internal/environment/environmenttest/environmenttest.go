@@ -48,11 +48,17 @@ type World struct {
 	// Bind is called when one is bound; nil: it succeeds.
 	Bind func() error
 
+	// Zygotes lets runtimes be copied.
+	Zygotes bool
+	// Forkable says what is in the way of copies, Copy fails one; nil: nothing.
+	Forkable, Copy func() error
+
 	// Stuck is how many destructions fail.
 	Stuck atomic.Int64
 	// Created and Destroyed count sandboxes; Bound those that were stems, Frozen
-	// those whose processes are stopped, Reclaimed the times that memory was.
-	Created, Destroyed, Bound, Frozen, Reclaimed atomic.Int64
+	// those whose processes are stopped, Reclaimed the times that memory was,
+	// Forked those that are copies.
+	Created, Destroyed, Bound, Frozen, Reclaimed, Forked atomic.Int64
 }
 
 // Factory returns a factory whose environments run the world's functions.

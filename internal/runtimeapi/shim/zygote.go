@@ -21,46 +21,51 @@ const zygoteTimeout = time.Second
 func (a *Adapter) Forks(in language.Interpreter) bool { return in.Family == language.Python }
 
 // Fork implements [runtimeapi.Forker].
-func (a *Adapter) Fork(ctx context.Context, zygote runtimeapi.Session, from sandbox.Forker, spec sandbox.Spec, l runtimeapi.Launch) (sandbox.Sandbox, runtimeapi.Session, error) {
+func (a *Adapter) Fork(ctx context.Context, zygote runtimeapi.Session, from sandbox.Forker, spec sandbox.Spec,
+	settings func(sandbox.Sandbox) (runtimeapi.Launch, error),
+) (runtimeapi.Session, error) {
 	z, ok := zygote.(*session)
 	if !ok {
-		return nil, nil, fmt.Errorf("a %T is no zygote of this adapter", zygote)
+		return nil, fmt.Errorf("a %T is no zygote of this adapter", zygote)
 	}
-	l.Zygote = false
-	meta, err := initMeta(l, whereabouts{})
+	s, sb, err := a.copyOf(ctx, z, from, spec)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("copy a runtime: %w", err)
 	}
-	sb, s, err := a.copyOf(ctx, z, from, spec, l)
-	if err != nil {
-		return nil, nil, fmt.Errorf("copy a runtime: %w", err)
+	l, err := settings(sb)
+	var meta []byte
+	if err == nil {
+		s.bind(l)
+		meta, err = initMeta(l, whereabouts{})
 	}
 	s.start()
-	if err := s.write(ctx, frameInit, meta); err != nil && ctx.Err() != nil {
-		return nil, nil, errors.Join(context.Cause(ctx), sb.Destroy(context.WithoutCancel(ctx)), s.Close())
-	} // otherwise the copy has ended already, and Ready says how
-	return sb, s, nil
+	if err == nil && s.write(ctx, frameInit, meta) != nil {
+		err = context.Cause(ctx) // nil: the copy has ended already, and Ready says how
+	}
+	if err != nil {
+		s.kill()
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // copyOf has a zygote copy itself and returns the copy's session, whose
-// goroutines do not run yet.
-func (a *Adapter) copyOf(ctx context.Context, z *session, from sandbox.Forker, spec sandbox.Spec, l runtimeapi.Launch) (_ sandbox.Sandbox, _ *session, err error) {
-	s, socket, err := a.prepare(l.Environment)
+// goroutines do not run yet, and its sandbox.
+func (a *Adapter) copyOf(ctx context.Context, z *session, from sandbox.Forker, spec sandbox.Spec) (_ *session, sb sandbox.Sandbox, err error) {
+	s, socket, err := a.prepare(spec.ID)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, socket.Close()) }() // the copy has it by then
-	s.bind(l)
 	number := z.copies.Add(1)
-	sb, process, err := from.Fork(ctx, spec, sandbox.Forking{
+	sb, s.process, err = from.Fork(ctx, spec, sandbox.Forking{
 		Ask:  func() error { return z.askToFork(ctx, number, socket, s.out.Stdout(), s.out.Stderr()) },
 		Reap: func() { z.askToReap(context.WithoutCancel(ctx), number) },
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, s.out.Close(), s.link.close())
 	}
-	s.process = process
-	return sb, s, nil
+	return s, sb, nil
 }
 
 // askToFork sends the frame that makes a zygote fork, with the descriptors that

@@ -113,10 +113,13 @@ func (z *zygote) fork() *forked {
 	id := fmt.Sprintf("copy-%d", z.copies)
 	f := &forked{deployed: deployed{t: z.t, output: &transcript{}}}
 	l := z.launch
-	l.Environment, l.Output = id, f.output.add
+	l.Environment, l.Output, l.Zygote = id, f.output.add, false
 	l.Env = runtimeapi.Environ(l.Version, runtimeapi.Params{Environment: id, Region: "us-east-1", Interpreter: l.Interpreter})
 	var err error
-	f.sandbox, f.session, err = z.adapter.Fork(z.t.Context(), z.session, z.sandbox.(sandbox.Forker), z.spec(id), l)
+	f.session, err = z.adapter.Fork(z.t.Context(), z.session, z.sandbox.(sandbox.Forker), z.spec(id), func(sb sandbox.Sandbox) (runtimeapi.Launch, error) {
+		f.sandbox = sb
+		return l, nil
+	})
 	if err != nil {
 		z.t.Fatal(err)
 	}
