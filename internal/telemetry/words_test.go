@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -123,8 +124,13 @@ func TestARecordComesBackWhole(t *testing.T) {
 		RequestID: "0f3c3f1e-6f0c-4f5b-9d1b-2f6f3a0c9b11", Namespace: "n", Function: "f", Version: "3", Revision: "rev", Environment: "e-1",
 		Trigger: "url", Received: began, Began: began.Add(1), StartWritten: true, Outcome: invocation.OutcomeError, ErrorType: "TypeError",
 		ErrorMessage: strings.Repeat("é", 500), ColdStart: true, InitFailed: true, ColdStartReason: invocation.ReasonEvicted,
-		Queue: 1, Sandbox: 2, Runtime: 3, Load: 4, Init: 5, Duration: 6, Billed: 7, CPU: 8,
+		Queue: 1, Sandbox: 2, Runtime: 3, Load: 4, Init: 5, Duration: 6, Billed: 7, CPU: 8, Delay: 11,
 		MemoryMB: 128, PeakMemoryBytes: 1 << 40, RequestBytes: 9, ResponseBytes: 10, TraceID: "Root=1",
+	}
+	for field, value := range reflect.ValueOf(want).Fields() {
+		if value.IsZero() {
+			t.Errorf("the test leaves out %s", field.Name)
+		}
 	}
 	s.Record(&want)
 	got, err := s.RecordOf(t.Context(), want.RequestID)
