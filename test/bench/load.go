@@ -62,34 +62,43 @@ func flawless(ctx context.Context, t target, w work) (*burst, error) {
 	return b, err
 }
 
-// once sends one request on a connection of its own and reads the answer, whose
-// body must be "hello". path begins with a slash.
+// once sends one request on a connection of its own, which is part of what it
+// takes, and reads the answer, whose body must be "hello". path begins with a slash.
 func once(ctx context.Context, t target, path string) (took time.Duration, timing string, err error) {
 	begun := time.Now()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", t.address)
+	conn, err := dial(ctx, t)
 	if err != nil {
 		return 0, "", err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is left to lose
+	timing, err = exchange(ctx, conn, request(t, path, true))
+	return time.Since(begun), timing, err
+}
+
+func dial(ctx context.Context, t target) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", t.address)
+}
+
+// exchange sends a request on a connection and reads the answer.
+func exchange(ctx context.Context, conn net.Conn, request []byte) (timing string, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := conn.Write(request(t, path, true)); err != nil {
-		return 0, "", err
+	if _, err := conn.Write(request); err != nil {
+		return "", err
 	}
 	buffer, n := make([]byte, maxAnswer), 0
 	for {
 		m, err := conn.Read(buffer[n:])
 		n += m
-		took = time.Since(begun)
 		a, ok := parse(buffer[:n])
 		switch {
 		case ok:
-			return took, a.timing, a.err()
+			return a.timing, a.err()
 		case errors.Is(err, io.EOF) || m == 0 && err == nil:
-			return 0, "", fmt.Errorf("the answer is cut off: %q", buffer[:n])
+			return "", fmt.Errorf("the answer is cut off: %q", buffer[:n])
 		case err != nil:
-			return 0, "", err
+			return "", err
 		}
 	}
 }

@@ -11,71 +11,101 @@ import (
 const freezeTime = 6 * time.Second
 
 // thaw compares a call to a frozen environment with one to an environment that has
-// just served another, both on a connection that is open.
+// just served another, and with one to a direct server that has had as long a rest;
+// all on connections that are open.
 func (b *bench) thaw(ctx context.Context) (*Table, error) {
 	kinds, err := b.kinds("thaw")
 	if err != nil {
 		return nil, err
 	}
 	t := &Table{
-		Title:   "The first call of a frozen environment over an open connection, against one to a running environment",
-		Columns: []Column{{"running", "ms"}, {"frozen", "ms"}, {"over", "ms"}},
+		Title:   "The first call of a frozen environment over an open connection, against one to a running environment and to a direct server after a rest",
+		Columns: []Column{{"direct Node.js", "ms"}, {"running", "ms"}, {"frozen", "ms"}, {"over running", "ms"}},
 	}
+	script, err := b.write("testdata/server.js")
+	if err != nil {
+		return nil, err
+	}
+	server, err := startDirect(ctx, b.node.Path, script)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
 	for i, k := range kinds {
-		name := fmt.Sprintf("thaw-%d", i)
-		at, err := b.running.publish(ctx, name, k)
+		times, err := b.thawOf(ctx, fmt.Sprintf("thaw-%d", i), k, server.target)
 		if err != nil {
 			return nil, err
 		}
-		froze := true
-		first := func(ctx context.Context) (time.Duration, error) {
-			state, err := b.running.await(ctx, name, frozen, freezeTime)
-			froze = froze && state
-			if err != nil || !froze {
-				return 0, err
-			}
-			return b.running.single(ctx, at)
-		}
-		running := func(ctx context.Context) (time.Duration, error) {
-			if err := pause(ctx, 20*time.Millisecond); err != nil {
-				return 0, err
-			}
-			return b.running.single(ctx, at)
-		}
-		if _, err := b.running.single(ctx, at); err != nil {
-			return nil, err
-		}
-		rounds := b.rounds(10)
-		if state, err := b.running.await(ctx, name, frozen, freezeTime); err != nil {
-			return nil, err
-		} else if !state {
-			froze, rounds = false, 0
-		}
-		times, err := interleave(ctx, rounds, first, running)
-		if err != nil {
-			return nil, err
-		}
-		x, y := milliseconds(median(times[1])), milliseconds(median(times[0]))
-		if froze {
-			t.row(k.name, map[string]float64{"running": x, "frozen": y, "over": y - x})
+		first, running, direct := milliseconds(median(times[0])), milliseconds(median(times[1])), milliseconds(median(times[2]))
+		if len(times[0]) > 0 {
+			t.row(k.name, map[string]float64{"direct Node.js": direct, "running": running, "frozen": first, "over running": first - running})
 		}
 		if i > 0 {
 			continue
 		}
-		if g := b.atMost("thaw", "thaw and first answer of a frozen environment over HTTP, Node.js", "ms", y, 0.3); !froze {
-			g.Missing = "the environment was not frozen"
+		g := b.atMost("thaw", "thaw and first answer of a frozen environment over HTTP, Node.js, above a direct server's after the same rest", "ms", first-direct, 0.3)
+		g.Note = fmt.Sprintf("%.2f ms against %.2f", first, direct)
+		if len(times[0]) == 0 {
+			g.Note, g.Missing = "", "the environment was not frozen"
 		}
 	}
 	return t, nil
 }
 
-// single is one call over a connection that is open already.
-func (n *node) single(ctx context.Context, at target) (time.Duration, error) {
-	found, err := flawless(ctx, at, work{connections: 1, requests: 1})
+// thawOf returns the times of calls to a frozen environment, to a running one and to
+// a direct server; none if the node does not freeze it.
+func (b *bench) thawOf(ctx context.Context, name string, k kind, direct target) (times [][]time.Duration, err error) {
+	at, err := b.running.publish(ctx, name, k)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return found.latencies[0], nil
+	call, closeCall, err := openCall(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	defer closeCall()
+	bare, closeBare, err := openCall(ctx, direct)
+	if err != nil {
+		return nil, err
+	}
+	defer closeBare()
+	afterFreeze := func(ctx context.Context) (time.Duration, error) {
+		froze, err := b.running.await(ctx, name, frozen, freezeTime)
+		if err == nil && !froze {
+			err = fmt.Errorf("an environment of %s is not frozen any more after %s", name, freezeTime)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return call(ctx)
+	}
+	running := func(ctx context.Context) (time.Duration, error) {
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return 0, err
+		}
+		return call(ctx)
+	}
+	if _, err := call(ctx); err != nil {
+		return nil, err
+	}
+	if froze, err := b.running.await(ctx, name, frozen, freezeTime); err != nil || !froze {
+		return make([][]time.Duration, 3), err
+	}
+	return interleave(ctx, b.rounds(12), afterFreeze, running, bare)
+}
+
+// openCall opens a connection and returns the contestant that makes one call on it.
+func openCall(ctx context.Context, to target) (call contestant, closeCall func(), err error) {
+	conn, err := dial(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	hello := request(to, "/", false)
+	return func(ctx context.Context) (time.Duration, error) {
+		begun := time.Now()
+		_, err := exchange(ctx, conn, hello)
+		return time.Since(begun), err
+	}, func() { _ = conn.Close() }, nil // nothing is left to lose
 }
 
 // await waits until an environment of a function is in a state, and reports
