@@ -65,7 +65,7 @@ func node(args []string) error {
 		return err
 	}
 	ctx := context.Background()
-	if err := copied(ctx, d); err != nil {
+	if err := copied(ctx, d); err != nil && !fault.Is(err, fault.Unsupported, "ForkRefused") { // without root
 		return err
 	}
 	for _, s := range []struct{ id, script string }{
