@@ -10,19 +10,37 @@ import (
 // Calls are handed over before their turn only where those before them are short:
 // whoever waits in an environment can't change to another that becomes free.
 const (
-	// shortLimit is how long a short call takes, and maxSlow the share of calls that
-	// may take longer, by now and then waiting for the machine.
+	// shortLimit is how long a short call takes, and contention how many times longer
+	// it may than it waits for a processor on average: on a busy machine every call
+	// now and then waits for the machine, whatever it does.
 	shortLimit = 5 * time.Millisecond
-	maxSlow    = 0.05
-	// slowestLimit is how long none may have taken of late.
-	slowestLimit = 50 * time.Millisecond
+	contention = 20
+	// maxSlow is the share of calls that may take longer, slowestParts how many
+	// times longer none may have of late.
+	maxSlow      = 0.05
+	slowestParts = 10
 	// aheadSamples is how many calls must be known.
 	aheadSamples = 4
 	// slowestFades is the part of the slowest call's time that each further call
 	// takes off it, slowFades the weight of a call in their share.
 	slowestFades = 256
 	slowFades    = 64
+	// computes is the share of its time from which on a call counts as one that does
+	// nothing but compute.
+	computes = 0.5
 )
+
+// short is how long a short call takes on this machine now. p.mu is held.
+func (p *pool) short() time.Duration { return shortLimit + contention*p.delay.Value() }
+
+// turn is how long a call is expected to keep those that are taken ahead of their
+// turn waiting. p.mu is held.
+func (p *pool) turn() time.Duration {
+	if p.cpu.Value() >= computes {
+		return p.compute.Value()
+	}
+	return p.service.Value()
+}
 
 // choose returns the member that takes the next call, nil if none should. p.mu is
 // held.
@@ -35,7 +53,7 @@ func (p *pool) choose(now time.Time) *member {
 	ahead := p.aheadOf()
 	if ahead != nil && len(p.idle) > 0 {
 		o := p.observe(now)
-		if o.AheadWait = time.Duration(ahead.calls) * o.ServiceTime; autoscaler.ShouldWake(o) {
+		if o.ServiceTime, o.AheadWait = p.turn(), time.Duration(ahead.calls)*p.turn(); autoscaler.ShouldWake(o) {
 			ahead = nil
 		}
 	}
@@ -61,12 +79,12 @@ func (p *pool) leastBusy(room int) *member {
 // are so short that none has to wait long behind another: the first with room, so
 // that the others become idle. p.mu is held.
 func (p *pool) aheadOf() *member {
-	if len(p.busy) == 0 || p.samples < aheadSamples || p.version.Slots() > 1 || p.slow > maxSlow || p.slowest > slowestLimit {
+	if len(p.busy) == 0 || p.samples < aheadSamples || p.version.Slots() > 1 || p.slow > maxSlow || p.slowest > slowestParts*p.short() {
 		return nil
 	}
 	room := 1 + p.busy[0].Ahead()
-	if service := p.service.Value(); service > 0 {
-		room = min(room, 1+int(shortLimit/service))
+	if turn := p.turn(); turn > 0 {
+		room = min(room, 1+int(shortLimit/turn))
 	}
 	for _, m := range p.busy {
 		if !m.gone && m.calls < room && m.Alive() {

@@ -19,10 +19,10 @@ func (s *Set) priority(calls int, cost time.Duration, memoryBytes int64) float64
 	return s.dual.Priority(calls, cost, memoryBytes)
 }
 
-// evict makes room: it stops a stem, or the idle environment that is worth least
-// on the whole node. It reports whether it found any.
+// evict makes room: it stops a stem, or a zygote, or the idle environment that is
+// worth least on the whole node. It reports whether it found any.
 func (s *Set) evict() bool {
-	if s.stems.evict() {
+	if s.stems.evict() || s.evictZygote() {
 		return true
 	}
 	var victim *pool
@@ -41,6 +41,21 @@ func (s *Set) evict() bool {
 	defer s.evicting.Unlock()
 	s.dual = s.dual.Evicted(lowest)
 	return true
+}
+
+// evictZygote ends a zygote, of any pool; its copies go on, and its memory comes
+// back with the last of them.
+func (s *Set) evictZygote() (found bool) {
+	s.pools.Range(func(_, v any) bool {
+		p := v.(*pool)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if found = p.dropZygote(); found {
+			p.zygote.retryAt = time.Now().Add(zygoteRetry)
+		}
+		return !found
+	})
+	return found
 }
 
 // look finds out whether the machine has memory to give, and makes room if it has

@@ -29,6 +29,7 @@ type pool struct {
 	busy    []*member
 	waiters []*waiter // the one that came first is the first
 	starts  []*start
+	zygote  zygote
 	alarm   *time.Timer // set while calls wait for what no event may bring
 	armed   bool
 	pause   time.Duration // until the alarm
@@ -37,6 +38,7 @@ type pool struct {
 
 	// What is known of calls and starts.
 	service, startTime autoscaler.Average
+	compute, delay     autoscaler.Average // of its time, what a call computes and waits for a processor
 	cpu                autoscaler.CPUShare
 	slowest            time.Duration // of late; it fades
 	slow               float64       // the share of calls that are not short, of late
@@ -137,6 +139,7 @@ func (p *pool) release(m *member, reusable bool, r *invocation.Record) {
 		p.lose(m, invocation.ReasonEvicted)
 	default:
 		p.rest(m, now)
+		p.wantZygote(m, now)
 	}
 	p.next(now)
 }
@@ -220,10 +223,12 @@ func (p *pool) learn(r *invocation.Record) {
 	work := max(r.Duration-waited, min(r.CPU, r.Duration))
 	p.samples++
 	p.service.Observe(work)
+	p.compute.Observe(r.CPU + r.Delay)
+	p.delay.Observe(r.Delay)
 	p.cpu.Observe(r.CPU+waited, r.Duration, running, p.set.cores)
 	p.slowest = max(p.slowest-p.slowest/slowestFades, work)
 	p.slow -= p.slow / slowFades
-	if work > shortLimit {
+	if work > p.short() {
 		p.slow += 1.0 / slowFades
 	}
 	p.habit.peaked(r.PeakMemoryBytes)
@@ -245,6 +250,7 @@ func (p *pool) retire(cause error) {
 		p.lose(m, invocation.ReasonUpdated)
 	}
 	p.idle = nil
+	p.dropZygote()
 	if p.armed {
 		p.alarm.Stop()
 	}

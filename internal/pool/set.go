@@ -35,6 +35,9 @@ type factory interface {
 	Start(ctx context.Context, v *function.Version, stem *environment.Stem) (*environment.Environment, error)
 	StemFor(v *function.Version) (language.Interpreter, bool)
 	StartStem(ctx context.Context, in language.Interpreter) (*environment.Stem, error)
+	Forks(e *environment.Environment) bool
+	StartZygote(ctx context.Context, v *function.Version) (*environment.Zygote, error)
+	Fork(ctx context.Context, z *environment.Zygote) (*environment.Environment, error)
 }
 
 // Config is how a set of pools works.

@@ -69,6 +69,9 @@ func (p *pool) review(now time.Time) (freeze, reclaim []*member) {
 		}
 		return false
 	})
+	if len(p.idle)+len(p.busy)+len(p.starts) == 0 {
+		p.dropZygote() // it is kept for scale-out, not for the first environment
+	}
 	p.expect(w, last, now)
 	p.scale(now)
 	return freeze, reclaim
