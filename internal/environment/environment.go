@@ -3,6 +3,7 @@ package environment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -115,16 +116,17 @@ func (e *Environment) Invoke(ctx context.Context, inv *invocation.Invocation) (r
 }
 
 // accept makes inv one of the environment's calls. A frozen environment is woken.
+// One that has ended since it was chosen refuses with [runtimeapi.ErrNotBegun].
 func (e *Environment) accept(inv *invocation.Invocation) (*call, error) {
 	if e.State() == Frozen {
 		if err := e.thaw(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", runtimeapi.ErrNotBegun, err)
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.state != Idle && (e.state != Busy || len(e.calls) >= e.Version.Slots()+e.ahead) {
-		return nil, errors.New("environment " + e.ID + " is " + e.state.String() + ", it can't take a call")
+		return nil, fmt.Errorf("%w: environment %s is %s and runs %d", runtimeapi.ErrNotBegun, e.ID, e.state, len(e.calls))
 	}
 	e.state = Busy
 	c := &call{inv: inv, first: e.taken == 0}

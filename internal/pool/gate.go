@@ -56,7 +56,6 @@ type account struct {
 type claim struct {
 	account *account
 	bytes   int64
-	first   bool // the version has no environment yet
 	since   time.Time
 	granted bool          // guarded by gate.mu
 	wake    chan struct{} // has a value when the claim should look again
@@ -123,8 +122,8 @@ func (g *gate) admit() {
 		return
 	}
 	slices.SortStableFunc(g.waiting, func(a, b *claim) int {
-		if a.first != b.first {
-			return map[bool]int{true: -1, false: 1}[a.first]
+		if first := a.first(); first != b.first() {
+			return map[bool]int{true: -1, false: 1}[first]
 		}
 		return cmp.Or(cmp.Compare(g.held[a.account.namespace], g.held[b.account.namespace]),
 			cmp.Compare(a.account.held, b.account.held), a.since.Compare(b.since))
@@ -148,6 +147,9 @@ func (g *gate) admit() {
 	}
 }
 
+// first reports whether the version has no environment yet. The gate's mu is held.
+func (c *claim) first() bool { return c.account.held == 0 }
+
 func (c *claim) look() {
 	select {
 	case c.wake <- struct{}{}:
@@ -157,7 +159,7 @@ func (c *claim) look() {
 
 // fits reports whether there is memory for the claim. g.mu is held.
 func (g *gate) fits(c *claim) bool {
-	if c.first {
+	if c.first() {
 		return g.free >= c.bytes
 	}
 	return !g.short && g.free-c.bytes >= g.reserve(c)
@@ -165,7 +167,7 @@ func (g *gate) fits(c *claim) bool {
 
 // reserve is what a claim has to leave, where it is not all that there is.
 func (g *gate) reserve(c *claim) int64 {
-	if c.first {
+	if c.first() {
 		return 0
 	}
 	return min(g.total/reserveParts, max(0, g.total-c.bytes))
@@ -223,7 +225,7 @@ func (g *gate) owes(a *account) bool {
 	switch own, others := g.held[a.namespace], g.held[c.account.namespace]; {
 	case c.account == a || time.Since(c.since) < overtaken || g.free+g.stopping-c.bytes >= g.reserve(c):
 		return false
-	case c.first:
+	case c.first():
 		return true
 	case c.account.namespace == a.namespace:
 		return c.account.held+c.bytes < a.held

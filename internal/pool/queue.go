@@ -36,6 +36,9 @@ type grant struct {
 // join puts a call into the queue; limit is what kept it from running. p.mu is
 // held.
 func (p *pool) join(d Demand, limit limit, now time.Time) (*waiter, error) {
+	if d.FailFast && limit == noLimit {
+		limit = p.limitBehind(d)
+	}
 	never := limit == reservedLimit && *d.Reserved == 0
 	if limit != noLimit && d.FailFast || never {
 		return nil, p.refusal(limit)
@@ -55,6 +58,19 @@ func (p *pool) join(d Demand, limit limit, now time.Time) (*waiter, error) {
 	}
 	p.scale(now)
 	return w, nil
+}
+
+// limitBehind is what keeps a call from running once those that wait do. p.mu is
+// held.
+func (p *pool) limitBehind(d Demand) limit {
+	waiting := int64(len(p.waiters))
+	if d.Reserved != nil && p.habit.running.Load()+waiting >= int64(*d.Reserved) {
+		return reservedLimit
+	}
+	if most := int64(p.set.cfg.MaxConcurrency); most > 0 && p.set.running.Load()+waiting >= most {
+		return nodeLimit
+	}
+	return noLimit
 }
 
 // reason says why a call that arrives now finds no environment. p.mu is held.

@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,38 @@ func TestAReservedConcurrencyOfNoneRefusesAtOnce(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 	})
+}
+
+func TestAHastyCallIsRefusedBehindOneThatWillRun(t *testing.T) {
+	w := &environmenttest.World{Init: func(context.Context) error { time.Sleep(50 * time.Millisecond); return nil }}
+	for name, c := range map[string]struct {
+		cfg      pool.Config
+		reserved *int
+		reason   string
+	}{
+		"by the function": {reserved: new(1), reason: "ReservedConcurrency"},
+		"by the node":     {cfg: pool.Config{MaxConcurrency: 1}, reason: "NodeConcurrency"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, w, c.cfg, func(t *testing.T, s *pool.Set) {
+				v := environmenttest.Version("f")
+				d := pool.Demand{Version: v, Reserved: c.reserved, FailFast: true}
+				first := make(chan pool.Lease)
+				go func() {
+					l, err := s.Acquire(t.Context(), d)
+					if err != nil {
+						t.Error(err)
+					}
+					first <- l
+				}()
+				synctest.Wait() // it waits for its cold start
+				if _, err := s.Acquire(t.Context(), d); !fault.Is(err, fault.Throttled, c.reason) {
+					t.Errorf("beside a call that is about to run: %v, want %s", err, c.reason)
+				}
+				use(t, <-first)
+			})
+		})
+	}
 }
 
 func TestTheReservedConcurrencyHoldsAcrossAnUpdate(t *testing.T) {

@@ -83,7 +83,7 @@ func (p *pool) lookAgain() {
 func (p *pool) begin(expected bool) bool {
 	ctx, cancel := context.WithCancel(p.set.ctx)
 	s := &start{cancel: cancel, expected: expected}
-	c := claim{account: &p.account, bytes: p.size(), first: len(p.busy)+len(p.idle)+len(p.starts) == 0}
+	c := claim{account: &p.account, bytes: p.size()}
 	if !p.set.spawn(func() { p.run(ctx, s, &c) }) {
 		cancel()
 		return false

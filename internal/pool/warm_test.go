@@ -3,6 +3,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,15 +90,15 @@ func TestAMinimumOfEnvironmentsIsKept(t *testing.T) {
 }
 
 func TestAMinimumThatCannotBeStartedIsTriedAgainLessAndLessOften(t *testing.T) {
-	tries := 0
-	w := &environmenttest.World{Init: func(context.Context) error { tries++; return errors.New("broken") }}
+	var tries atomic.Int32
+	w := &environmenttest.World{Init: func(context.Context) error { tries.Add(1); return errors.New("broken") }}
 	run(t, w, pool.Config{}, func(t *testing.T, s *pool.Set) {
 		v := environmenttest.Version("f")
 		v.MinEnvironments = 1
 		s.Keep(v)
 		time.Sleep(10 * time.Minute)
-		if tries < 5 || tries > 30 {
-			t.Errorf("%d tries within ten minutes", tries)
+		if n := tries.Load(); n < 5 || n > 30 {
+			t.Errorf("%d tries within ten minutes", n)
 		}
 	})
 }

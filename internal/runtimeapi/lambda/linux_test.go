@@ -20,7 +20,7 @@ func TestInLinuxSandbox(t *testing.T) {
 	}
 	sandboxed := func(t *testing.T) *host {
 		t.Helper()
-		d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "runtimeapi"})
+		d, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "runtimeapi", FirstUID: 2_200_000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 
 func drivers(t *testing.T) map[string]sandbox.Driver {
 	t.Helper()
-	isolating, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "shimtest"})
+	isolating, err := linux.New(linux.Config{StateDir: t.TempDir(), NodeID: "shimtest", FirstUID: 2_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type zygote struct {
 
 func isolating(tb testing.TB) sandbox.Driver {
 	tb.Helper()
-	d, err := linux.New(linux.Config{StateDir: tb.TempDir(), NodeID: "zygotetest"})
+	d, err := linux.New(linux.Config{StateDir: tb.TempDir(), NodeID: "zygotetest", FirstUID: 2_100_000})
 	if err != nil {
 		tb.Fatal(err)
 	}

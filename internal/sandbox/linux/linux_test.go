@@ -4,6 +4,7 @@ package linux_test
 
 import (
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,10 +24,17 @@ func newDriver(t *testing.T) sandbox.Driver {
 	return driverOf(t, linux.Config{NodeID: "test"})
 }
 
+const usersOfDriver = 1000
+
+var drivers atomic.Int32 // that this run has made
+
 // driverOf returns a driver that lives as long as the test.
 func driverOf(t *testing.T, cfg linux.Config) *linux.Driver {
 	t.Helper()
 	cfg.StateDir = t.TempDir()
+	// The kernel counts the processes of a user on the whole machine.
+	cfg.UIDs = usersOfDriver
+	cfg.FirstUID = 3_000_000 + usersOfDriver*int(drivers.Add(1))
 	d, err := linux.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -76,14 +76,15 @@ func TestMemoryBoundsEnvironments(t *testing.T) {
 			if err != nil || r.FunctionError != "" {
 				t.Errorf("a call ended with %+v, %v", r, err)
 			}
-			if load, err := n.Node(t.Context()); err == nil && int32(load.Running.Environments) > most.Load() {
-				most.Store(int32(load.Running.Environments))
+			if load, err := n.Node(t.Context()); err == nil && int32(load.Running.MemoryMB) > most.Load() {
+				most.Store(int32(load.Running.MemoryMB))
 			}
 		})
 	}
 	wg.Wait()
-	if most.Load() > environments {
-		t.Errorf("there were %d environments, want %d at most", most.Load(), environments)
+	// What an environment is found to use may be more than was expected.
+	if most.Load() > environments*128*5/4 {
+		t.Errorf("%d MB were set aside for environments, want hardly more than %d", most.Load(), environments*128)
 	}
 	n.deploy(t, "large", "python", wire.Settings{MemoryMB: 1024})
 	_, err := n.Invoke(t.Context(), "large", nil, client.InvokeOptions{})

@@ -20,7 +20,7 @@ import (
 func TestNothingIsLeftAfterAStorm(t *testing.T) {
 	t.Parallel()
 	const callers, calls = 16, 1000
-	n := startNode(t, "--stems", "off") // what is held is counted
+	n := startNode(t, "--stems", "off", "--freeze-after", "0s") // what is held is counted
 	weather := []struct {
 		name, language string
 		memory         int

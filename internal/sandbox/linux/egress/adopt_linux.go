@@ -20,6 +20,9 @@ func (m *Manager) Adopt(ctx context.Context, ns *os.File, e function.Egress) (*N
 }
 
 func (n *Namespace) adopt(ctx context.Context, e function.Egress) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	g, err := n.m.grantOf(e)
 	if err != nil {
 		return err
