@@ -44,8 +44,8 @@ const (
 	// for it.
 	Patience = 20 * time.Millisecond
 	// spare is how many environments of calls that only compute may run for each
-	// core: a little more than one, for none computes all the time.
-	spare = 1.25
+	// core: one, since the platform computes beside them.
+	spare = 1
 	// minDemand is the share of a core below which environments don't compete
 	// for cores.
 	minDemand = 0.02

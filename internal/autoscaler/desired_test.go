@@ -49,7 +49,7 @@ func TestDesiredStarts(t *testing.T) {
 		{
 			"computing calls get what the cores can run",
 			autoscaler.Observation{Waiting: 200, ServiceTime: time.Second, StartTime: 4 * time.Millisecond, Cores: 2, CPUBound: 1},
-			3,
+			2,
 		},
 		{
 			"computing calls with all cores taken get none",
@@ -63,7 +63,7 @@ func TestDesiredStarts(t *testing.T) {
 			"a neighbour's flood leaves half of the cores",
 			autoscaler.Observation{
 				Waiting: 50, Busy: 1, RunningOnNode: 100, ServiceTime: time.Second,
-				StartTime: 4 * time.Millisecond, Cores: 2, CPUBound: 1,
+				StartTime: 4 * time.Millisecond, Cores: 4, CPUBound: 1,
 			},
 			1,
 		},
@@ -170,7 +170,7 @@ func TestWakingAnIdleEnvironment(t *testing.T) {
 		{"more calls than can be taken ahead", with(func(o *autoscaler.Observation) { o.Waiting = 13 }), true},
 		{"calls of unknown length", with(func(o *autoscaler.Observation) { o.ServiceTime = 0 }), true},
 		{"long calls", with(func(o *autoscaler.Observation) { o.ServiceTime = time.Second }), true},
-		{"calls that wait for others", with(func(o *autoscaler.Observation) { o.CPUBound, o.AheadWait = 0.1, 4*time.Millisecond }), true},
+		{"calls that wait for others", with(func(o *autoscaler.Observation) { o.CPUBound, o.AheadWait = 0.1, 8*time.Millisecond }), true},
 		{"a core is free", with(func(o *autoscaler.Observation) { o.Busy, o.RunningOnNode = 1, 1 }), true},
 		{"a core is free, but waking takes longer", with(func(o *autoscaler.Observation) { o.Busy, o.RunningOnNode, o.AheadWait = 1, 1, 100*time.Microsecond }), false},
 		{"a call that has waited too long", with(func(o *autoscaler.Observation) { o.OldestWait = time.Second }), true},

@@ -67,5 +67,8 @@ func (c *CPUShare) Observe(cpu, duration time.Duration, running int, cores float
 	c.value = min(max(c.value, low), high)
 }
 
+// Mean returns what a call used on average.
+func (c *CPUShare) Mean() time.Duration { return time.Duration(c.cpu * float64(time.Second)) }
+
 // Value returns the share, 0 to 1.
 func (c *CPUShare) Value() float64 { return c.value }

@@ -11,7 +11,7 @@ const shortCall = 5 * time.Millisecond
 // environment would have to wait for one.
 const (
 	wakeTime  = 200 * time.Microsecond
-	takenTime = 2 * time.Millisecond
+	takenTime = 5 * time.Millisecond
 )
 
 // ShouldWake reports whether the call that waits first is to be given to an idle

@@ -116,7 +116,7 @@ func (e *Environment) end(c *call, result *invocation.Result) (crowded bool) {
 		c.timer.Stop()
 		c.duration = now.Sub(c.begun)
 	}
-	usage := e.measure(now, result == nil || result.FunctionError != "")
+	usage := e.measure(now, result == nil || result.FunctionError != "" || c.duration > longCall)
 	billed := c.duration
 	if c.first {
 		billed += e.Phases.Init

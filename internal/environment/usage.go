@@ -11,8 +11,12 @@ import (
 // is, which every call is charged with.
 const meterInterval = 10 * time.Millisecond
 
+// longCall is how long a call takes whose cost is not the reading, and of which it
+// should be known whether it has waited for a processor.
+const longCall = time.Millisecond
+
 // measure reads what the sandbox has used at the end of a call. whole asks for all
-// of it as it is now: the call has failed.
+// of it as it is now: the call has failed or was long.
 func (e *Environment) measure(now time.Time, whole bool) sandbox.Usage {
 	m, ok := e.sandbox.(sandbox.Meter)
 	e.mu.Lock()

@@ -31,13 +31,15 @@ const (
 )
 
 // short is how long a short call takes on this machine now. p.mu is held.
-func (p *pool) short() time.Duration { return shortLimit + contention*p.delay.Value() }
+func (p *pool) short() time.Duration {
+	return shortLimit + time.Duration(contention*p.delay*float64(time.Second))
+}
 
 // turn is how long a call is expected to keep those that are taken ahead of their
 // turn waiting. p.mu is held.
 func (p *pool) turn() time.Duration {
 	if p.cpu.Value() >= computes {
-		return p.compute.Value()
+		return p.cpu.Mean()
 	}
 	return p.service.Value()
 }

@@ -38,11 +38,10 @@ type pool struct {
 
 	// What is known of calls and starts.
 	service, startTime autoscaler.Average
-	compute, delay     autoscaler.Average // of its time, what a call computes and waits for a processor
 	cpu                autoscaler.CPUShare
 	slowest            time.Duration // of late; it fades
 	slow               float64       // the share of calls that are not short, of late
-	timed              bool          // the kernel tells how long calls wait for a processor
+	delay              float64       // for a processor, on average, in seconds
 	samples            int
 	released           time.Time // when a call ended last, or the first began
 }
@@ -215,17 +214,12 @@ const delays = 3
 
 // learn takes in how a call went. p.mu is held.
 func (p *pool) learn(r *invocation.Record) {
-	running, waited := int(p.set.busy.Load()), delays*r.Delay
-	p.timed = p.timed || r.Delay > 0
-	if p.timed {
-		running = 1 // there is no need to guess how many share a processor
-	}
+	waited := delays * r.Delay
 	work := max(r.Duration-waited, min(r.CPU, r.Duration))
 	p.samples++
 	p.service.Observe(work)
-	p.compute.Observe(r.CPU + r.Delay)
-	p.delay.Observe(r.Delay)
-	p.cpu.Observe(r.CPU+waited, r.Duration, running, p.set.cores)
+	p.delay += (r.Delay.Seconds() - p.delay) / slowFades
+	p.cpu.Observe(r.CPU+waited, r.Duration, int(p.set.busy.Load()), p.set.cores)
 	p.slowest = max(p.slowest-p.slowest/slowestFades, work)
 	p.slow -= p.slow / slowFades
 	if work > p.short() {
