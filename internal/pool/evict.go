@@ -14,9 +14,7 @@ const minAvailableParts = 20
 
 // priority is what an environment is worth among those that could make room.
 func (s *Set) priority(calls int, cost time.Duration, memoryBytes int64) float64 {
-	s.evicting.Lock()
-	defer s.evicting.Unlock()
-	return s.dual.Priority(calls, cost, memoryBytes)
+	return s.dual.Load().Priority(calls, cost, memoryBytes)
 }
 
 // evict makes room: it stops a stem, or a zygote, or the idle environment that is
@@ -37,10 +35,12 @@ func (s *Set) evict() bool {
 	if victim == nil || !victim.evict() {
 		return false
 	}
-	s.evicting.Lock()
-	defer s.evicting.Unlock()
-	s.dual = s.dual.Evicted(lowest)
-	return true
+	for {
+		old := s.dual.Load()
+		if next := old.Evicted(lowest); s.dual.CompareAndSwap(old, &next) {
+			return true
+		}
+	}
 }
 
 // evictZygote ends a zygote, of any pool; its copies go on, and its memory comes

@@ -86,8 +86,7 @@ type Set struct {
 	ctx    context.Context //nolint:containedctx // the life of starts, which outlive the calls that asked for them
 	cancel context.CancelCauseFunc
 
-	evicting sync.Mutex
-	dual     autoscaler.GreedyDual // guarded by evicting
+	dual atomic.Pointer[autoscaler.GreedyDual]
 
 	mu         sync.Mutex // guards pools' writes, closed and old
 	closed     bool
@@ -106,6 +105,7 @@ func NewSet(cfg Config) *Set {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	s := &Set{cfg: cfg, log: cfg.Log, cores: float64(runtime.GOMAXPROCS(0)), ctx: ctx, cancel: cancel}
 	s.gate = newGate(cfg.MemoryBytes, startsPerCore*runtime.GOMAXPROCS(0), s.evict)
+	s.dual.Store(&autoscaler.GreedyDual{})
 	s.stems = newStems(s)
 	return s
 }
