@@ -49,21 +49,21 @@ func (s *Set) undo(h *habit) {
 }
 
 // takeTurns gives what the node's concurrency has room for to the pools whose turn
-// it is. No lock is held.
+// it is. Whoever finds no room keeps its place. No lock is held.
 func (s *Set) takeTurns() {
 	for range s.turns.len() {
-		p := s.turns.pop()
+		p := s.turns.first()
 		if p == nil {
 			return
 		}
 		p.mu.Lock()
-		before := len(p.waiters)
-		p.serve(time.Now()) // takes another turn, at the end, if it has to wait on
-		served := before != len(p.waiters)
+		full := p.serve(time.Now())
+		waits := len(p.waiters) > 0
 		p.mu.Unlock()
-		if served {
+		if full {
 			return
 		}
+		s.turns.pass(p, waits)
 	}
 }
 
@@ -113,23 +113,39 @@ func (t *turns) push(p *pool) {
 	t.n.Add(1)
 }
 
-// pop takes the pool whose turn it is; nil: none waits.
-func (t *turns) pop() *pool {
+// first returns the pool whose turn it is; nil: none waits.
+func (t *turns) first() *pool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.namespaces) == 0 {
 		return nil
 	}
-	ns := t.namespaces[0]
-	t.namespaces = slices.Delete(t.namespaces, 0, 1)
+	return t.pools[t.namespaces[0]][0]
+}
+
+// pass ends the turn of p: it goes to the end of the order if it waits for another,
+// and so does its namespace if any of it does.
+func (t *turns) pass(p *pool, waits bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ns := p.version.Namespace
 	list := t.pools[ns]
-	p := list[0]
-	if list = slices.Delete(list, 0, 1); len(list) > 0 {
-		t.pools[ns] = list
-		t.namespaces = append(t.namespaces, ns)
-	} else {
-		delete(t.pools, ns)
+	i := slices.Index(list, p)
+	if i < 0 {
+		return // another has passed it
 	}
-	t.n.Add(-1)
-	return p
+	list = slices.Delete(list, i, i+1)
+	if waits {
+		list = append(list, p)
+	} else {
+		t.n.Add(-1)
+	}
+	at := slices.Index(t.namespaces, ns)
+	t.namespaces = slices.Delete(t.namespaces, at, at+1)
+	if len(list) == 0 {
+		delete(t.pools, ns)
+		return
+	}
+	t.pools[ns] = list
+	t.namespaces = append(t.namespaces, ns)
 }

@@ -186,25 +186,32 @@ func (p *pool) lose(m *member, reason string) {
 	p.set.stop(m)
 }
 
-// serve gives the calls that wait what has room for them. p.mu is held.
-func (p *pool) serve(now time.Time) {
+// serve gives the calls that wait what has room for them: one at a time where other
+// pools wait for their turn. It reports whether the node has no room for more. p.mu
+// is held.
+func (p *pool) serve(now time.Time) (full bool) {
 	for len(p.waiters) > 0 {
 		switch p.set.enter(p.habit) {
 		case nodeLimit:
 			p.set.turns.push(p)
-			return
+			return true
 		case reservedLimit:
-			return
+			return false
 		case noLimit:
 		}
 		m := p.choose(now)
 		if m == nil {
 			p.set.exit(p.habit)
-			return
+			return false
 		}
 		p.lend(m, now)
 		p.pop().grant <- grant{member: m}
+		if len(p.waiters) > 0 && p.set.turns.waiting() {
+			p.set.turns.push(p)
+			return false
+		}
 	}
+	return false
 }
 
 // delays is how often a call waits for a processor where its own process does so
