@@ -56,16 +56,24 @@ type Node struct {
 // usersOfNode is how many user ids a node takes for its sandboxes.
 const usersOfNode = 60000
 
+// firstUIDOf returns the first user id of a node of a test's process. Tests of
+// several packages run at the same time and tell their nodes' processes by them.
+func firstUIDOf(pid, number int) int {
+	const nodesOfProcess, processes = 33, 1000
+	return 10_000_000 + (pid%processes*nodesOfProcess+number%nodesOfProcess)*usersOfNode
+}
+
 // New makes the data directory of a node that is not started yet.
 func New(tb testing.TB, args ...string) *Node {
 	tb.Helper()
 	number := int(nodes.Add(1))
+	firstUID := firstUIDOf(os.Getpid(), number)
 	root := tb.TempDir()
 	n := &Node{
 		T: tb, Dir: filepath.Join(root, "data"), tmp: filepath.Join(root, "tmp"),
-		firstUID: 1_000_000 + number*usersOfNode,
+		firstUID: firstUID,
 		args: append([]string{
-			"--uid-base", strconv.Itoa(1_000_000 + number*usersOfNode),
+			"--uid-base", strconv.Itoa(firstUID),
 			"--subnet", "10." + strconv.Itoa(100+number) + ".0.0/20",
 		}, args...),
 	}
