@@ -28,20 +28,18 @@ func (s *Set) enter(h *habit) limit {
 		s.active.Add(1)
 	}
 	if reserved := h.reserved.Load(); reserved != unreserved && own > reserved {
-		s.undo(h)
+		s.exit(h)
 		return reservedLimit
 	}
 	if most > 0 && (n > most || n > most-most/crowdedParts && own > max(1, most/(s.active.Load()+1))) {
-		s.undo(h)
+		s.exit(h)
 		return nodeLimit
 	}
 	return noLimit
 }
 
 // exit counts the end of a call.
-func (s *Set) exit(h *habit) { s.undo(h) }
-
-func (s *Set) undo(h *habit) {
+func (s *Set) exit(h *habit) {
 	if h.running.Add(-1) == 0 {
 		s.active.Add(-1)
 	}

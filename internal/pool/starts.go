@@ -176,7 +176,7 @@ func (p *pool) started(s *start, m *member, err error) {
 
 // joinMember makes a started environment a member. p.mu is held.
 func (p *pool) joinMember(m *member, now time.Time) {
-	p.startTime.Observe(startTime(m.Environment))
+	p.startTime.Observe(m.Phases.Total())
 	if p.retired {
 		p.lose(m, "")
 		return
@@ -186,5 +186,3 @@ func (p *pool) joinMember(m *member, now time.Time) {
 	p.idle = append(p.idle, m)
 	p.set.gate.nudge()
 }
-
-func startTime(e *environment.Environment) time.Duration { return e.Phases.Total() }
